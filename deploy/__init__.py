@@ -1,0 +1,1 @@
+"""Deployments: compiling, running, estimating, reporting."""

@@ -1,0 +1,1 @@
+"""Trained and trainable networks that ship with spikeport."""
