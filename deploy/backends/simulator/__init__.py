@@ -1,1 +1,1 @@
-"""TODO."""
+"""Bit-exact chip simulators; `reference` is the specification."""

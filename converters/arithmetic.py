@@ -1,0 +1,115 @@
+"""The chip's integer operations, one small pure function each. DESIGN section 2; checked against slow oracles in tests.
+
+Sources: lava-nc 0.10.0 `PyLifModelBitAcc` (decay, wrap, clip, threshold), `PyDenseModelBitAcc` (weights, shift). Everything
+is int64, wide enough that no intermediate overflows before the chip's own rule is applied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.converters.chip_network import Ints, Population
+
+STATE_LIMIT = 1 << 23
+"""M: u wraps beyond ±M, v clips at ±(M - 1): 24 bits with sign."""
+DECAY_BITS = 12
+DECAY_UNITY = 1 << DECAY_BITS
+STATE_SHIFT = 6
+"""u, v and the threshold carry 6 fractional bits against the synaptic accumulation."""
+DS_OFFSET = 1
+"""The chip always adds 1 to the current's decay."""
+
+
+def decay(state: Ints, loss: Ints | int) -> Ints:
+    """trunc0(state · (4096 - loss) / 4096): exponential decay that rounds toward zero."""
+    product = state * (DECAY_UNITY - loss)
+    return np.sign(product) * (np.abs(product) >> DECAY_BITS)
+
+
+def wrap24(x: Ints) -> Ints:
+    """One wrap of the 24-bit current: x > M becomes x - 2M, x <= -M becomes x + 2M; x = M stays."""
+    return np.where(x > STATE_LIMIT, x - 2 * STATE_LIMIT, np.where(x <= -STATE_LIMIT, x + 2 * STATE_LIMIT, x))
+
+
+def clip24(x: Ints) -> Ints:
+    """Saturation of the 24-bit membrane potential at ±(M - 1)."""
+    return np.clip(x, -(STATE_LIMIT - 1), STATE_LIMIT - 1)
+
+
+def shift(accumulated: Ints, exponent: int) -> Ints:
+    """accumulated · 2^exponent; a negative exponent floors the finished sum."""
+    return accumulated << exponent if exponent > 0 else accumulated >> -exponent
+
+
+def bias(mantissa: Ints, exponent: Ints) -> Ints:
+    """mantissa · 2^exponent, exponent 0 .. 7."""
+    return mantissa << exponent
+
+
+@dataclass(frozen=True)
+class State:
+    """Registers of a population, each (B, n): current u, potential v, refractory steps left."""
+
+    u: Ints
+    v: Ints
+    hold: Ints
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step gave: the new state, spikes (B, n), and how many registers overflowed."""
+
+    state: State
+    spikes: Ints
+    u_wraps: int
+    v_clips: int
+
+
+def initial_state(population: Population, batch: int) -> State:
+    """State before chip step 1, (batch, n) each."""
+    shape = (batch, population.size)
+    u, v = (np.broadcast_to(x, shape).astype(np.int64) for x in (population.u_init, population.v_init))
+    return State(u, v, np.zeros(shape, dtype=np.int64))
+
+
+def update(population: Population, state: State, accumulated: Ints) -> Step:
+    """One chip step of a population, in the chip's order, one line per register.
+
+    Args:
+        population: parameters; anything but an "input".
+        state: u, v, refractory counters, (B, n).
+        accumulated: a, the sum over the synapse groups after their exponent, (B, n).
+    """
+    p = population
+    u_wide = decay(state.u, p.du + DS_OFFSET) + (accumulated << STATE_SHIFT)
+    u = wrap24(u_wide)
+    v_wide = decay(state.v, p.dv) + u + bias(p.bias_mant, p.bias_exp)
+    v = clip24(v_wide)
+    if p.v_min is not None:
+        v = np.maximum(v, p.v_min)
+    v = np.where(state.hold > 0, 0, v)
+    spikes, v = fire(p, v)
+    hold = np.where(spikes > 0, p.refractory, np.maximum(state.hold - 1, 0))
+    wraps, clips = int(np.count_nonzero(u != u_wide)), int(np.count_nonzero(np.abs(v_wide) >= STATE_LIMIT))
+    return Step(State(u, v, hold), spikes, wraps, clips)
+
+
+def fire(population: Population, v: Ints) -> tuple[Ints, Ints]:
+    """Spikes of v and v after its reset, (B, n) each.
+
+    "lif": v > vth · 2^6 fires once and v becomes 0. "lif_subtract": fires as often as v stays above the threshold,
+    at most ``max_spikes`` times, each taking reset · 2^6. "integrator": never.
+    """
+    threshold, amount = population.vth << STATE_SHIFT, population.reset << STATE_SHIFT
+    match population.model:
+        case "lif":
+            spikes = (v > threshold).astype(np.int64)
+            return spikes, np.where(spikes > 0, 0, v)
+        case "lif_subtract":
+            worth = (v - threshold - 1) // np.maximum(amount, 1) + 1
+            spikes = np.clip(worth, 0, population.max_spikes)
+            return spikes, v - spikes * amount
+        case _:
+            return np.zeros_like(v), v
