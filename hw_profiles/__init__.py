@@ -1,0 +1,1 @@
+"""Chips as data: limits, registers and prices, each number with its unit, source and evidence class."""
