@@ -1,0 +1,290 @@
+"""Encoders: from data to what the chip's input lines carry, and to the same thing as the float network sees it.
+
+Analogue values are first brought to integers k = round(2^16 · (value - low) / (high - low)), 0 .. 2^16; everything
+after that is integer arithmetic, so the same data give the same spikes on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.findings import Finding
+from spikeport.converters.network import Shape
+from spikeport.errors import DataError
+
+ONE = 1 << 16
+MAX_STEPS = 1_000_000
+Ints: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """The data are spikes already: (B, T, *shape) non-negative integers.
+
+    Attributes:
+        max_spikes: the most spikes one input sends per step; more than 1 needs a chip with graded spikes.
+        clamp: cut larger numbers down to ``max_spikes`` (and say how many) instead of refusing them.
+    """
+
+    max_spikes: int = 1
+    clamp: bool = False
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.max_spikes < 2**31, f"max_spikes={self.max_spikes} must be 1 or more")
+
+
+@dataclass(frozen=True)
+class Current:
+    """A constant current into an integrate-and-fire neuron with reset by subtraction: regular spike trains.
+
+    m[t] = m[t-1] + k[t];  s[t] = m[t] >= 2^16;  m[t] = m[t] - 2^16 · s[t]
+
+    Attributes:
+        steps: T for static data (B, *shape); 0 where the data bring their own time axis.
+        low, high: data values for no spike and for a spike at every step.
+        start: m before the first step, as a share of the threshold; 0.5 rounds the spike count to the nearest.
+        clamp: cut values outside [low, high] to it (and say how many) instead of refusing them.
+    """
+
+    steps: int = 0
+    low: float = 0.0
+    high: float = 1.0
+    start: float = 0.0
+    clamp: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range(self.steps, self.low, self.high)
+        _require(0.0 <= self.start < 1.0, f"start={self.start:g} must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A spike at each step with probability (value - low) / (high - low), drawn per sample from (seed, its index)."""
+
+    steps: int = 0
+    low: float = 0.0
+    high: float = 1.0
+    seed: int = 0
+    clamp: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range(self.steps, self.low, self.high)
+        _require(0 <= self.seed < 2**63, f"seed={self.seed} must lie in 0 .. 2^63 - 1")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One spike, the larger the value the earlier: step round((1 - x) · (steps - 1)); values at ``low`` stay silent."""
+
+    steps: int
+    low: float = 0.0
+    high: float = 1.0
+    clamp: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range(self.steps, self.low, self.high)
+        _require(self.steps >= 1, f"steps={self.steps}: latency needs at least one step")
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Payload round(x · levels) at every step (chips with graded spikes); the float network sees payload / levels."""
+
+    steps: int = 0
+    levels: int = 255
+    low: float = 0.0
+    high: float = 1.0
+    clamp: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range(self.steps, self.low, self.high)
+        _require(1 <= self.levels <= ONE, f"levels={self.levels} must lie in 1 .. {ONE}")
+
+
+Encoder: TypeAlias = Spikes | Current | Rate | Latency | Graded
+Analogue: TypeAlias = Current | Rate | Latency | Graded
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What enters the chip.
+
+    Attributes:
+        spikes: (B, T, *shape) int64 spikes or payloads.
+        unit: what one unit of ``spikes`` is worth to the float network.
+        findings: values that were clamped.
+    """
+
+    spikes: Ints
+    unit: float
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def floats(self) -> NDArray[np.float32]:
+        """(B, T, *shape): the same input as the float network sees it."""
+        return (self.spikes * self.unit).astype(np.float32)
+
+
+def largest(encoder: Encoder) -> int:
+    """The largest payload the encoder ever sends; above 1 the chip must offer graded spikes."""
+    match encoder:
+        case Spikes(max_spikes=most):
+            return most
+        case Graded(levels=levels):
+            return levels
+        case _:
+            return 1
+
+
+def unit(encoder: Encoder) -> float:
+    """What a payload of 1 is worth to the float network."""
+    return 1.0 / encoder.levels if isinstance(encoder, Graded) else 1.0
+
+
+def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0) -> Encoded:
+    """Encode ``data`` for an input population of ``shape``.
+
+    Args:
+        encoder: which code.
+        data: (B, *shape) static or (B, T, *shape); the axis of a single channel may be left out.
+        shape: of the input population, one step of one sample.
+        first: index of ``data[0]`` in the whole set, so that random codes do not depend on how it is cut into batches.
+
+    Raises:
+        DataError: shape, type or range does not fit; the message has both shapes, or the values and the limits.
+    """
+    values = arrange(data, shape)
+    if isinstance(encoder, Spikes):
+        return _pass_spikes(encoder, values, shape)
+    fractions, findings = _fractions(encoder, values)
+    spikes = _TABLE[type(encoder)](encoder, _over_time(encoder, fractions, shape), first)
+    return Encoded(spikes, unit(encoder), findings)
+
+
+def arrange(data: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """``data`` as (B, *shape) or (B, T, *shape), finite and not empty.
+
+    Raises:
+        DataError: no arrangement fits, or values are not numbers, not finite or missing.
+    """
+    if data.dtype.kind not in "biuf":
+        raise DataError(f"the data are of type {data.dtype}; spikeport takes numbers")
+    if data.size == 0:
+        raise DataError(f"the data are empty: shape {data.shape}")
+    if data.dtype.kind == "f" and not np.isfinite(data).all():
+        raise DataError(f"the data hold {int((~np.isfinite(data)).sum())} values that are NaN or infinite")
+    for known in (shape, shape[1:] if shape[:1] == (1,) else shape):
+        for lead in (1, 2):
+            if data.ndim == len(known) + lead and data.shape[lead:] == known:
+                return data.reshape(*data.shape[:lead], *shape)
+    expected = ", ".join(map(str, shape))
+    raise DataError(
+        f"the data have shape {data.shape}, the network's input takes (B, T, {expected}), or (B, {expected}) "
+        "for values that do not change in time; reshape the array in the data file"
+    )
+
+
+def _pass_spikes(encoder: Spikes, values: NDArray[Any], shape: Shape) -> Encoded:
+    if values.ndim != len(shape) + 2:
+        raise DataError(
+            f"the data have shape {values.shape}: no time axis; static values need an encoder, "
+            "for example current:steps=16,low=0,high=1"
+        )
+    spikes = values.astype(np.int64)
+    if values.dtype.kind == "f" and not np.array_equal(spikes, values):
+        raise DataError(
+            "the data hold fractions, the encoder 'spikes' takes whole numbers; use graded, current or rate"
+        )
+    if (lowest := int(spikes.min())) < 0:
+        raise DataError(f"the data hold negative spike counts (lowest {lowest}); split the signs into two input lines")
+    over = int((spikes > encoder.max_spikes).sum())
+    if over and not encoder.clamp:
+        raise DataError(
+            f"{over} inputs send up to {int(spikes.max())} spikes in one step, the encoder allows "
+            f"{encoder.max_spikes}; use spikes:max_spikes={int(spikes.max())} (needs graded spikes), "
+            "or spikes:clamp=true to cut them"
+        )
+    findings = (_clamped(over, values.size, f"{encoder.max_spikes} spikes per step"),) if over else ()
+    return Encoded(np.minimum(spikes, encoder.max_spikes), 1.0, findings)
+
+
+def _fractions(encoder: Analogue, values: NDArray[Any]) -> tuple[Ints, tuple[Finding, ...]]:
+    """Values as integers 0 .. 2^16; outside of [low, high] only if the encoder clamps."""
+    normal = (values.astype(np.float64) - encoder.low) / (encoder.high - encoder.low)
+    outside = int(((normal < 0.0) | (normal > 1.0)).sum())
+    if outside and not encoder.clamp:
+        raise DataError(
+            f"{outside} of {values.size} values lie outside the encoder's range {encoder.low:g} .. {encoder.high:g} "
+            f"(data: {values.min():g} .. {values.max():g}); set low= and high=, or clamp=true"
+        )
+    findings = (_clamped(outside, values.size, f"{encoder.low:g} .. {encoder.high:g}"),) if outside else ()
+    return np.floor(normal.clip(0.0, 1.0) * ONE + 0.5).astype(np.int64), findings
+
+
+def _clamped(count: int, size: int, limit: str) -> Finding:
+    return Finding("input-clamped", "warning", "", f"{count} of {size} input values were cut to {limit}.")
+
+
+def _over_time(encoder: Analogue, fractions: Ints, shape: Shape) -> Ints:
+    """(B, T, *shape); static values are held for ``encoder.steps`` steps (a view, nothing is copied)."""
+    if fractions.ndim == len(shape) + 1:
+        if encoder.steps < 1:
+            raise DataError("the data have no time axis: say for how many steps they are shown, for example steps=16")
+        return np.broadcast_to(fractions[:, None], (len(fractions), encoder.steps, *shape))
+    if isinstance(encoder, Latency):
+        raise DataError("latency codes one value per input in time: it takes data without a time axis")
+    if encoder.steps not in (0, fractions.shape[1]):
+        raise DataError(f"the data have {fractions.shape[1]} time steps, the encoder says steps={encoder.steps}")
+    return fractions
+
+
+def _current(encoder: Current, fractions: Ints, first: int) -> Ints:
+    del first
+    charge = np.cumsum(fractions, axis=1) + int(encoder.start * ONE)
+    return np.diff(charge >> 16, axis=1, prepend=0).astype(np.int64)
+
+
+def _rate(encoder: Rate, fractions: Ints, first: int) -> Ints:
+    spikes = np.empty(fractions.shape, dtype=np.int64)
+    for index, sample in enumerate(fractions):
+        draws = np.random.Philox(key=np.array([encoder.seed, first + index], dtype=np.uint64)).random_raw(sample.size)
+        spikes[index] = (draws >> np.uint64(48)).astype(np.int64).reshape(sample.shape) < sample
+    return spikes
+
+
+def _latency(encoder: Latency, fractions: Ints, first: int) -> Ints:
+    del first
+    value = fractions[:, :1]
+    when = ((ONE - value) * (encoder.steps - 1) + ONE // 2) >> 16
+    clock: Ints = np.arange(encoder.steps).reshape(1, -1, *[1] * (fractions.ndim - 2))
+    return np.asarray((clock == when) & (value > 0), dtype=np.int64)
+
+
+def _graded(encoder: Graded, fractions: Ints, first: int) -> Ints:
+    del first
+    return (fractions * encoder.levels + ONE // 2) >> 16
+
+
+_TABLE: dict[type, Callable[[Any, Ints, int], Ints]] = {
+    Current: _current,
+    Rate: _rate,
+    Latency: _latency,
+    Graded: _graded,
+}
+
+
+def _check_range(steps: int, low: float, high: float) -> None:
+    _require(0 <= steps <= MAX_STEPS, f"steps={steps} must lie in 0 .. {MAX_STEPS}")
+    _require(isfinite(low) and isfinite(high), f"low={low}, high={high} must be finite")
+    _require(low < high, f"low={low:g} must be less than high={high:g}")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise DataError(f"encoder: {message}")
