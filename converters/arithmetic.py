@@ -1,7 +1,7 @@
 """The chip's integer operations, one small pure function each. DESIGN section 2; checked against slow oracles in tests.
 
-Sources: lava-nc 0.10.0 `PyLifModelBitAcc` (decay, wrap, clip, threshold), `PyDenseModelBitAcc` (weights, shift). Everything
-is int64, wide enough that no intermediate overflows before the chip's own rule is applied.
+Sources: lava-nc 0.10.0 `PyLifModelBitAcc` (decay, wrap, clip, threshold), `PyDenseModelBitAcc` (weights, shift).
+Everything is int64, wide enough that no intermediate overflows before the chip's own rule is applied.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Per chip step t = 1, 2, ... (source: lava-nc 0.10.0 `PyLifModelBitAcc`, `PyDense
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -24,6 +24,10 @@ from spikeport.converters.network import Shape
 
 Ints: TypeAlias = NDArray[np.int64]
 SignMode: TypeAlias = Literal["mixed", "excitatory", "inhibitory"]
+
+
+def _zero() -> NDArray[np.float64]:
+    return np.zeros(())
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Population:
     v_min: Ints | None = None
     shift: int = 0
     scale: float = 1.0
-    offset: NDArray[np.float64] = np.float64(0.0).reshape(())  # noqa: RUF009  (0-d arrays are never written to)
+    offset: NDArray[np.float64] = field(default_factory=_zero)
 
     @property
     def size(self) -> int:

@@ -114,7 +114,7 @@ class Connection:
         weights: the map.
         lag: the network's own delay in steps (0: same step; 1: a recurrent edge; more: Delay nodes). Either one
             int, or an int array (n_source,) where each source neuron has its own.
-        delay: chip delay D >= 0; a spike sent at chip step t arrives at t + 1 + D. Same form as ``lag``; set by `align`.
+        delay: chip delay D >= 0; a spike sent at chip step t arrives at t + 1 + D. Form of ``lag``; set by `align`.
     """
 
     source: str

@@ -111,6 +111,14 @@ class SparseMap:
     shape: Shape
 
 
+def _one() -> Array:
+    return np.ones((), dtype=np.float32)
+
+
+def _zero() -> Array:
+    return np.zeros((), dtype=np.float32)
+
+
 @dataclass(frozen=True)
 class Neuron:
     """A spiking or leaky neuron in discrete form; every array broadcasts to the population's shape.
@@ -147,19 +155,19 @@ class Neuron:
     membrane_decay: Array
     threshold: Array
     current_decay: Array | None = None
-    input_gain: Array = field(default_factory=lambda: np.float32(1.0).reshape(()))
-    current_gain: Array = field(default_factory=lambda: np.float32(1.0).reshape(()))
-    bias: Array = field(default_factory=lambda: np.float32(0.0).reshape(()))
+    input_gain: Array = field(default_factory=_one)
+    current_gain: Array = field(default_factory=_one)
+    bias: Array = field(default_factory=_zero)
     comparison: Comparison = ">"
     spiking: bool = True
     reset: Reset = "value"
-    v_reset: Array = field(default_factory=lambda: np.float32(0.0).reshape(()))
+    v_reset: Array = field(default_factory=_zero)
     reset_delay: Literal[0, 1] = 0
     reset_discards_input: bool = False
     max_spikes: int | None = 1
     v_min: Array | None = None
-    v_init: Array = field(default_factory=lambda: np.float32(0.0).reshape(()))
-    u_init: Array = field(default_factory=lambda: np.float32(0.0).reshape(()))
+    v_init: Array = field(default_factory=_zero)
+    u_init: Array = field(default_factory=_zero)
 
 
 LinearNode: TypeAlias = Linear | Conv | Pool | Scale | Flatten | Delay | SparseMap

@@ -35,8 +35,8 @@ class PopulationError:
         threshold_error: largest relative distance between trained threshold and the chip's.
         bias_error: largest distance between trained bias and the chip's, in units of the threshold.
         u_peak, v_peak: largest abs u and v on the calibration data as a share of the 24-bit range.
-        spike_agreement: spikes in common with the float network over calibration data, as a share of the larger of the two counts
-            (1.0 where neither spikes), with this layer's inputs taken from the chip.
+        spike_agreement: spikes in common with the float network over calibration data, as a share of the larger of the
+            two counts (1.0 where neither spikes), with this layer's inputs taken from the chip.
     """
 
     scale: float

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Quantization: floats to the chip's integers."""

@@ -1,0 +1,156 @@
+"""align: every population gets its clock, every connection its chip delay. Circuit in, Circuit out. DESIGN section 3.
+
+A spike sent at chip step t arrives at t + 1 + D. The trained network wants what ``source`` gave at step t at its step
+t + lag of ``target``; with the populations' time shifts σ that is D = σ_target - σ_source + lag - 1, and D >= 0 asks
+for σ_target >= σ_source + 1 - lag. The smallest such shifts are longest paths (Bellman-Ford).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, eye_array
+
+from spikeport.converters.circuit import Circuit, Connection, FloatPopulation, SparseWeights
+from spikeport.converters.findings import Finding, Outcome
+from spikeport.errors import DoesNotFitError, UnsupportedOnChipError
+from spikeport.hw_profiles.profile import Profile
+
+
+def align(circuit: Circuit, profile: Profile) -> Outcome[Circuit]:
+    """Set ``shift`` and ``delay``; lengthen loops that no chip can close in time; insert relays for long delays.
+
+    Raises:
+        DoesNotFitError: a per-neuron delay longer than the profile holds.
+    """
+    findings: list[Finding] = []
+    connections = _closable(circuit.connections, circuit.populations, findings)
+    shifts = _shifts(connections, circuit.populations)
+    populations = {name: p.at(shifts[name]) for name, p in circuit.populations.items()}
+    delayed = {n: replace(c, delay=shifts[c.target] - shifts[c.source] + c.lag - 1) for n, c in connections.items()}
+    for name, connection in list(delayed.items()):
+        if np.max(connection.delay) > profile.limits.max_delay.value:
+            _relay(name, connection, populations, delayed, profile, findings)
+    return Outcome(replace(circuit, populations=populations, connections=delayed), tuple(findings))
+
+
+def _closable(
+    connections: Mapping[str, Connection], populations: Mapping[str, FloatPopulation], findings: list[Finding]
+) -> dict[str, Connection]:
+    """Loops of k connections take k steps on the chip; where the network allows fewer, its lagged edges get more."""
+    graph = nx.DiGraph((c.source, c.target) for c in connections.values())
+    result = dict(connections)
+    for loop in nx.strongly_connected_components(graph):
+        while (inside := _unclosable(result, loop)) is not None:
+            lagged = [n for n, c in result.items() if n in inside and np.min(c.lag) >= 1]
+            if not lagged:
+                raise UnsupportedOnChipError(
+                    f"{', '.join(sorted(inside))}: a loop without any delay; give one of its edges a step of delay."
+                )
+            for name in lagged:
+                result[name] = replace(result[name], lag=result[name].lag + 1)
+    for name, c in result.items():
+        added = int(np.min(c.lag) - np.min(connections[name].lag))
+        if added:
+            findings.append(_longer_loop(name, c, added))
+    return result
+
+
+def _unclosable(connections: Mapping[str, Connection], loop: set[str]) -> set[str] | None:
+    """Names of the connections inside ``loop`` if some cycle of it has less lag than connections; None if all close."""
+    inside = {n: c for n, c in connections.items() if c.source in loop and c.target in loop}
+    latest = dict.fromkeys(loop, 0)
+    for _ in range(len(loop) + 1):
+        changed = _relax(latest, inside)
+        if not changed:
+            return None
+    return set(inside)
+
+
+def _relax(latest: dict[str, int], connections: Mapping[str, Connection]) -> bool:
+    changed = False
+    for c in connections.values():
+        earliest = latest[c.source] + 1 - int(np.min(c.lag))
+        if earliest > latest[c.target]:
+            latest[c.target], changed = earliest, True
+    return changed
+
+
+def _shifts(connections: Mapping[str, Connection], populations: Mapping[str, FloatPopulation]) -> dict[str, int]:
+    latest = dict.fromkeys(populations, 0)
+    while _relax(latest, connections):
+        pass
+    return latest
+
+
+def _longer_loop(name: str, connection: Connection, added: int) -> Finding:
+    return Finding(
+        "loop-lengthened",
+        "warning",
+        name,
+        f"the recurrent path {connection.source} -> {connection.target} passes through more populations than the "
+        f"trained network gives it steps; on the chip its spikes arrive {added} step(s) later.",
+        "Train with one step of delay per population in the loop.",
+    )
+
+
+def _relay(
+    name: str,
+    connection: Connection,
+    populations: dict[str, FloatPopulation],
+    connections: dict[str, Connection],
+    profile: Profile,
+    findings: list[Finding],
+) -> None:
+    """Replace one over-long delay by a chain of populations that hand spikes on."""
+    longest = profile.limits.max_delay.value
+    if isinstance(connection.delay, np.ndarray):
+        raise DoesNotFitError(
+            f"{name}: a delay of {int(connection.delay.max())} steps; {profile.name} holds {longest}. "
+            "Per-neuron delays cannot be relayed: shorten them, or use a coarser time step."
+        )
+    source, remaining, hops = connection.source, connection.delay, 0
+    while remaining > longest:
+        waited = min(longest, remaining - 1)
+        relay = f"{connection.source}~{name}~{hops}"
+        shape, shift = populations[source].shape, populations[source].shift
+        populations[relay] = _relay_population(shape, shift + 1 + waited)
+        size = populations[relay].size
+        connections[relay] = Connection(source, relay, SparseWeights(csr_array(eye_array(size))), 0, waited)
+        source, remaining, hops = relay, remaining - 1 - waited, hops + 1
+    connections[name] = replace(connection, source=source, delay=remaining)
+    findings.append(
+        Finding(
+            "relay-inserted",
+            "info",
+            name,
+            f"needs a delay of {connection.delay} steps, {profile.name} holds {longest}: {hops} relay population(s) of "
+            f"{size} neurons hand the spikes on.",
+        )
+    )
+
+
+def _relay_population(shape: tuple[int, ...], shift: int) -> FloatPopulation:
+    """Memoryless neurons that send one step after each spike they receive."""
+    zero: NDArray[np.float64] = np.zeros(())
+    return FloatPopulation(
+        shape=shape,
+        model="lif",
+        current_decay=zero,
+        membrane_decay=zero,
+        threshold=np.full((), 0.5),
+        comparison=">",
+        reset_amount=zero,
+        bias=zero,
+        max_spikes=1,
+        refractory=0,
+        v_min=None,
+        u_init=zero,
+        v_init=zero,
+        offset=zero,
+        shift=shift,
+    )

@@ -1,0 +1,362 @@
+"""lower: from the trained network's vocabulary to the chip's. Network (folded) in, Circuit out.
+
+Each neuron's discrete form becomes one of the chip's neuron models by exact changes of variable:
+
+* reset to a value r: v is measured from r (``offset``), so that the reset is to zero;
+* reset by subtraction one step late: b·v - θ = b·(v - θ/b), a same-step subtraction of θ/b;
+* gains before and after the synaptic current move into the weights;
+* a constant c that enters before a current of decay a is c/(1 - a) on v together with an initial u of -c/(1 - a).
+
+What has no exact word on the chip is an error or a warning that names the neuron.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array, eye_array
+
+from spikeport.converters.circuit import (
+    Circuit,
+    Connection,
+    ConvMap,
+    DenseMap,
+    FloatMap,
+    FloatPopulation,
+    Model,
+    SparseWeights,
+)  # fmt: skip
+from spikeport.converters.findings import Finding, Outcome
+from spikeport.converters.network import (
+    Array,
+    Conv,
+    Delay,
+    Edge,
+    Input,
+    Linear,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    Shape,
+    SparseMap,
+)  # fmt: skip
+from spikeport.errors import ModelError, UnsupportedOnChipError
+from spikeport.hw_profiles.profile import Profile
+
+Findings = list[Finding]
+ZERO = np.zeros(())
+
+
+def lower(network: Network, profile: Profile) -> Outcome[Circuit]:
+    """Express a folded network in the neuron models that ``profile`` offers.
+
+    Raises:
+        UnsupportedOnChipError: a neuron whose behaviour the chip cannot be given.
+        ModelError: a graph that `fold` should not have passed on.
+    """
+    findings: Findings = []
+    populations: dict[str, FloatPopulation] = {}
+    connections: dict[str, Connection] = {}
+    for name in (*network.inputs, *network.neurons, *_readouts(network)):
+        populations[name] = _population(name, network, profile, findings)
+    for name, population in populations.items():
+        if population.model != "input":
+            arriving, constant = _connections(name, network, population)
+            connections.update(arriving)
+            populations[name] = _with_constant(name, population, _gain(network.nodes[name], population), constant)
+    outputs = tuple(_output_population(name, network) for name in network.outputs)
+    circuit = Circuit(populations, connections, network.inputs, outputs, network.dt)
+    return Outcome(circuit, tuple(findings))
+
+
+# ---- which populations there are --------------------------------------------------------------------------------
+
+
+def _direct_neuron(output: str, network: Network) -> str | None:
+    """The neuron that an Output shows unchanged, if it shows one."""
+    into = network.into(output)
+    if len(into) == 1 and into[0].delay == 0 and isinstance(network.nodes[into[0].source], Neuron):
+        return into[0].source
+    return None
+
+
+def _readouts(network: Network) -> tuple[str, ...]:
+    """Outputs that show a weighted sum: each becomes a memoryless integrator."""
+    return tuple(name for name in network.outputs if _direct_neuron(name, network) is None)
+
+
+def _output_population(output: str, network: Network) -> str:
+    return _direct_neuron(output, network) or output
+
+
+def _population(name: str, network: Network, profile: Profile, findings: Findings) -> FloatPopulation:
+    shape = network.shapes[name]
+    match network.nodes[name]:
+        case Input():
+            return _plain("input", shape)
+        case Output():
+            return _plain("integrator", shape)
+        case Neuron() as neuron:
+            return _neuron(name, neuron, shape, network, profile, findings)
+        case other:
+            raise ModelError(f"{name}: a {type(other).__name__} cannot be a population; run the pass fold first.")
+
+
+def _plain(model: Model, shape: Shape) -> FloatPopulation:
+    return FloatPopulation(
+        shape, model, current_decay=ZERO, membrane_decay=ZERO, threshold=np.ones(()), comparison=">",
+        reset_amount=ZERO, bias=ZERO, max_spikes=1, refractory=0, v_min=None, u_init=ZERO, v_init=ZERO, offset=ZERO,
+    )  # fmt: skip
+
+
+# ---- neurons ------------------------------------------------------------------------------------------------------
+
+
+def _neuron(
+    name: str, neuron: Neuron, shape: Shape, network: Network, profile: Profile, findings: Findings
+) -> FloatPopulation:
+    model = _model(name, neuron, network)
+    offset = _double(neuron.v_reset) if model == "lif" else ZERO
+    decay = _double(neuron.membrane_decay)
+    population = FloatPopulation(
+        shape,
+        model,
+        current_decay=ZERO if neuron.current_decay is None else _double(neuron.current_decay),
+        membrane_decay=decay,
+        threshold=_double(neuron.threshold) - offset,
+        comparison=neuron.comparison,
+        reset_amount=_reset_amount(name, neuron, model),
+        bias=_double(neuron.bias) - (1 - decay) * offset,
+        max_spikes=neuron.max_spikes,
+        refractory=int(neuron.reset_delay == 1 and neuron.reset_discards_input and model == "lif"),
+        v_min=None if neuron.v_min is None else _double(neuron.v_min) - offset,
+        u_init=_double(neuron.current_gain) * _double(neuron.u_init),
+        v_init=_double(neuron.v_init) - offset,
+        offset=offset,
+    )
+    _check_decays(name, population)
+    return _what_the_chip_offers(name, population, profile, findings)
+
+
+def _double(x: Array) -> NDArray[np.float64]:
+    return np.asarray(x, dtype=np.float64)
+
+
+def _model(name: str, neuron: Neuron, network: Network) -> Model:
+    if not neuron.spiking:
+        _refuse_analog_use(name, network)
+        return "integrator"
+    if neuron.reset == "subtract":
+        return "lif_subtract"
+    if neuron.reset == "none" and np.any(_double(neuron.membrane_decay) != 0):
+        raise UnsupportedOnChipError(
+            f"{name}: spikes without any reset; the chip's neurons reset to zero or by subtraction. "
+            "Name the reset with --dialect name:reset=zero, or retrain with one."
+        )
+    return "lif"
+
+
+def _refuse_analog_use(name: str, network: Network) -> None:
+    users = [e.target for e in network.out_of(name) if not isinstance(network.nodes[e.target], Output)]
+    if users:
+        raise UnsupportedOnChipError(
+            f"{name}: its membrane potential feeds {', '.join(users)}, but only spikes travel between cores. "
+            "Make it a spiking neuron, or end the network there."
+        )
+
+
+def _reset_amount(name: str, neuron: Neuron, model: Model) -> NDArray[np.float64]:
+    if model != "lif_subtract":
+        return ZERO
+    threshold, decay = _double(neuron.threshold), _double(neuron.membrane_decay)
+    if neuron.reset_delay == 0:
+        return threshold
+    if np.any(decay == 0):
+        raise UnsupportedOnChipError(
+            f"{name}: subtracts its threshold one step after the spike but keeps nothing of v (membrane decay 0). "
+            "Use reset_delay=0."
+        )
+    return threshold / decay
+
+
+def _check_decays(name: str, population: FloatPopulation) -> None:
+    for what, decay in (("current", population.current_decay), ("membrane", population.membrane_decay)):
+        if np.any(decay < 0) or np.any(decay > 1):
+            raise UnsupportedOnChipError(
+                f"{name}: {what} decay {float(decay.min()):.4g} .. {float(decay.max()):.4g} per step; the chip holds "
+                "0 .. 1. A time constant shorter than the time step gives this: check --dt."
+            )
+
+
+def _what_the_chip_offers(
+    name: str, population: FloatPopulation, profile: Profile, findings: Findings
+) -> FloatPopulation:
+    """Drop what the profile has no model for, saying so; refuse what cannot be dropped."""
+    offered = profile.neuron_models
+    if population.model not in offered:
+        raise UnsupportedOnChipError(
+            f"{name}: {profile.name} offers no neuron model {population.model!r}; it has {', '.join(offered)}."
+        )
+    if population.refractory and "lif_refractory" not in offered:
+        findings.append(_warn("refractory-dropped", name, f"{profile.name} has no refractory period; the step after "
+                              "a spike, which the trained network skips, integrates its input."))  # fmt: skip
+        population = replace(population, refractory=0)
+    if population.v_min is not None and "lif_v_min" not in offered:
+        findings.append(_warn("v-min-dropped", name, f"{profile.name} has no lower bound for v; the trained network "
+                              f"clamps v at {float(population.v_min.min()):.4g}."))  # fmt: skip
+        population = replace(population, v_min=None)
+    return _single_spikes(name, population, profile, findings)
+
+
+def _single_spikes(name: str, population: FloatPopulation, profile: Profile, findings: Findings) -> FloatPopulation:
+    if population.max_spikes == 1 or population.model != "lif_subtract":
+        return replace(population, max_spikes=1)
+    bits = profile.limits.graded_spike_bits.value
+    if bits > 0:
+        most = min(population.max_spikes or 2**bits - 1, 2**bits - 1)
+        return replace(population, max_spikes=most)
+    most_text = "any number" if population.max_spikes is None else f"up to {population.max_spikes}"
+    message = (
+        f"the trained neuron may send {most_text} of spikes per step, {profile.name} sends one; "
+        "what is left stays in v and is sent in later steps."
+    )
+    findings.append(_warn("single-spike", name, message))
+    return replace(population, max_spikes=1)
+
+
+def _warn(code: str, name: str, message: str) -> Finding:
+    return Finding(code, "warning", name, message, "Compare `spikeport run --backend float` with the chip run.")
+
+
+# ---- connections --------------------------------------------------------------------------------------------------
+
+
+Lag = int | NDArray[np.int64]
+
+
+def _gain(node: Node, population: FloatPopulation) -> NDArray[np.float64]:
+    """What the chip's weights take over from the neuron: input gain × current gain, flat (n,)."""
+    gain = _double(node.input_gain) * _double(node.current_gain) if isinstance(node, Neuron) else np.ones(())
+    return np.broadcast_to(gain, population.shape).reshape(-1)
+
+
+def _connections(
+    name: str, network: Network, population: FloatPopulation
+) -> tuple[dict[str, Connection], NDArray[np.float64]]:
+    """Connections into a population, weights times its gain, and the constant that biases add to its input."""
+    gain = _gain(network.nodes[name], population)
+    connections: dict[str, Connection] = {}
+    constant = np.zeros(population.size)
+    for edge in network.into(name):
+        for key, source, lag, weights in _paths(edge, network, population):
+            connections[key] = Connection(source, name, _scaled(name, weights, gain), lag)
+        constant += _constant(network.nodes[edge.source], population)
+    return connections, constant
+
+
+def _paths(edge: Edge, network: Network, target: FloatPopulation) -> Iterator[tuple[str, str, Lag, FloatMap]]:
+    """(connection name, source population, lag, weights) for everything that arrives over ``edge``."""
+    node = network.nodes[edge.source]
+    if isinstance(node, Input | Neuron | Delay):
+        source, lag = _through_delay(edge, network)
+        yield f"{source}->{edge.target}", source, lag, SparseWeights(csr_array(eye_array(target.size)))
+        return
+    into = network.into(edge.source)
+    for inner in into:
+        source, lag = _through_delay(inner, network)
+        key = edge.source if len(into) == 1 else f"{edge.source}({source})"
+        yield (
+            key,
+            source,
+            lag + edge.delay,
+            _weights(edge.source, node, network.shapes[inner.source], target.shape),
+        )
+
+
+def _through_delay(edge: Edge, network: Network) -> tuple[str, Lag]:
+    """Where an edge's values come from and how late: a per-neuron Delay node may stand in between."""
+    node = network.nodes[edge.source]
+    if not isinstance(node, Delay):
+        return edge.source, edge.delay
+    (inner,) = network.into(edge.source)
+    steps = np.broadcast_to(node.steps, network.shapes[edge.source]).reshape(-1).astype(np.int64)
+    return inner.source, steps + inner.delay + edge.delay
+
+
+def _weights(name: str, node: Node, source: Shape, target: Shape) -> FloatMap:
+    match node:
+        case Linear(weight):
+            return DenseMap(_double(weight))
+        case Conv():
+            return _conv_map(node, source, target)
+        case SparseMap(matrix):
+            return SparseWeights(csr_array(matrix.astype(np.float64)))
+    raise ModelError(f"{name}: a {type(node).__name__} is still in the graph; run the pass fold first.")
+
+
+def _constant(node: Node, target: FloatPopulation) -> NDArray[np.float64]:
+    """The bias of a linear node for each target neuron, (n,)."""
+    bias = node.bias if isinstance(node, Linear | Conv | SparseMap) else None
+    if bias is None:
+        return np.zeros(target.size)
+    if not isinstance(node, Conv):
+        return _double(bias).reshape(-1)
+    channels = _double(bias).reshape(-1, *[1] * (len(target.shape) - 1))
+    return np.broadcast_to(channels, target.shape).reshape(-1)
+
+
+def _conv_map(conv: Conv, source: Shape, target: Shape) -> ConvMap:
+    """A 1-d convolution is a 2-d one of height 1."""
+    flat = conv.weight.ndim == 3
+
+    def pair(sizes: Shape, fill: int) -> tuple[int, int]:
+        return (fill, sizes[0]) if flat else (sizes[0], sizes[1])
+
+    def image(shape: Shape) -> tuple[int, int, int]:
+        return (shape[0], 1, shape[1]) if flat else (shape[0], shape[1], shape[2])
+
+    weight = _double(conv.weight)
+    return ConvMap(
+        weight[:, :, None, :] if flat else weight, image(source), image(target),
+        pair(conv.stride, 1), pair(conv.padding, 0), pair(conv.dilation, 1), conv.groups,
+    )  # fmt: skip
+
+
+def _scaled(name: str, weights: FloatMap, gain: NDArray[np.float64]) -> FloatMap:
+    match weights:
+        case DenseMap(weight):
+            return DenseMap(weight * gain[:, None])
+        case SparseWeights(matrix):
+            return SparseWeights(csr_array(diags_array(gain) @ matrix))
+        case ConvMap():
+            per_channel = gain.reshape(weights.target_shape[0], -1)
+            if np.ptp(per_channel, axis=1).any():
+                raise UnsupportedOnChipError(
+                    f"{name}: neurons of one channel differ in input gain, so the convolution's kernels cannot be "
+                    "shared. Make the gain (r, w_in, tau) one value per channel."
+                )
+            return replace(weights, weight=weights.weight * per_channel[:, :1, None, None])
+
+
+def _with_constant(
+    name: str, population: FloatPopulation, gain: NDArray[np.float64], constant: NDArray[np.float64]
+) -> FloatPopulation:
+    """Move the constant part of the input into the bias, exactly (module docstring)."""
+    entering = gain * constant
+    if not entering.any():
+        return population
+    a = np.broadcast_to(population.current_decay, population.shape).reshape(-1)
+    if np.any((a == 1) & (entering != 0)):
+        raise UnsupportedOnChipError(
+            f"{name}: a bias enters a synaptic current that never decays; it would grow without end. Remove the bias."
+        )
+    settled = np.divide(entering, 1 - a, out=np.zeros_like(entering), where=a < 1)
+    flat = {
+        "bias": np.broadcast_to(population.bias, population.shape).reshape(-1) + settled,
+        "u_init": np.broadcast_to(population.u_init, population.shape).reshape(-1) - np.where(a > 0, settled, 0.0),
+    }
+    return replace(population, **{k: v.reshape(population.shape) for k, v in flat.items()})

@@ -1,0 +1,65 @@
+"""Initial states that undo the head start a bias has: DESIGN section 3.
+
+Bias currents and decays act from chip step 1 on every population, but a population of time shift k starts its own
+step 0 only k steps later. Going k steps backwards through the chip's arithmetic gives the state from which those k
+steps of waiting end exactly where the trained network starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_LIMIT, STATE_SHIFT, bias, decay
+from spikeport.converters.chip_network import Ints, Population
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """A population with its waiting undone, and how far from the wanted state it still ends (v units, >= 0)."""
+
+    population: Population
+    miss: int
+
+
+def undo_waiting(population: Population) -> WarmUp:
+    """``population`` with u_init and v_init moved ``shift`` steps back in time."""
+    p, size = population, population.size
+    wanted_u, wanted_v = (np.broadcast_to(x, (size,)) for x in (p.u_init, p.v_init))
+    offset = np.broadcast_to(bias(p.bias_mant, p.bias_exp), (size,))
+    if p.shift == 0 or not (wanted_u.any() or wanted_v.any() or offset.any()):
+        return WarmUp(p, 0)
+    u, v = wanted_u, wanted_v
+    for step in range(p.shift):
+        v = _bounded(p, before_decay(v - u - offset, p.dv), compared=step < p.shift - 1)
+        u = np.clip(before_decay(u, p.du + DS_OFFSET), 1 - STATE_LIMIT, STATE_LIMIT - 1)
+    moved = replace(p, u_init=u, v_init=v)
+    return WarmUp(moved, _miss(moved, wanted_u, wanted_v))
+
+
+def before_decay(after: Ints, loss: Ints) -> Ints:
+    """The smallest x (by size) whose decay is ``after``: ceil(|after| · 4096 / (4096 - loss)); 0 if nothing is kept."""
+    kept = np.broadcast_to(DECAY_UNITY - loss, after.shape)
+    magnitude = -(-np.abs(after) * DECAY_UNITY // np.maximum(kept, 1))
+    return np.where(kept > 0, np.sign(after) * np.minimum(magnitude, 4 * STATE_LIMIT), 0)
+
+
+def _bounded(p: Population, v: Ints, *, compared: bool) -> Ints:
+    """Keep v inside its register, and below the threshold in steps where it would fire."""
+    limit = STATE_LIMIT - 1
+    low = -limit if p.v_min is None or not compared else p.v_min
+    high = p.vth << STATE_SHIFT if compared and p.model in ("lif", "lif_subtract") else limit
+    return np.clip(v, low, high)
+
+
+def _miss(p: Population, wanted_u: Ints, wanted_v: Ints) -> int:
+    """Largest distance in v, or u, between the state after waiting and the wanted one."""
+    u, v = p.u_init, p.v_init
+    for _ in range(p.shift):
+        u = decay(u, p.du + DS_OFFSET)
+        v = decay(v, p.dv) + u + bias(p.bias_mant, p.bias_exp)
+        v = v if p.v_min is None else np.maximum(v, p.v_min)
+    miss_u = np.abs(u - wanted_u) * (p.du + DS_OFFSET < DECAY_UNITY)
+    miss_v = np.abs(v - wanted_v) * (p.dv < DECAY_UNITY)
+    return int(max(miss_u.max(initial=0), miss_v.max(initial=0)))

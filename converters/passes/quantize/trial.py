@@ -1,0 +1,102 @@
+"""Trying one population on calibration data in the chip's own arithmetic, and scoring it against the float network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.accumulate import accumulator, payload
+from spikeport.converters.arithmetic import STATE_LIMIT, initial_state, shift, update
+from spikeport.converters.chip_network import Ints, Population, Synapses
+
+Floats = NDArray[np.float64]
+FRAMES = 64
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one population did.
+
+    Attributes:
+        mismatch: spikes too many plus spikes missing; for an integrator the mean distance from the target over the
+            target's RMS.
+        agreement: common spikes over the larger count; for an integrator 1 - mismatch.
+        u_peak, v_peak: largest abs state as a share of 24 bits.
+    """
+
+    mismatch: float
+    agreement: float
+    u_peak: float
+    v_peak: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The trains (B, T, n) of a tried population and its score."""
+
+    spikes: Ints
+    score: Score
+
+
+def lagged(train: Ints, lag: int | Ints) -> Ints:
+    """A train (B, T, n) as it is heard ``lag`` steps later, zeros before; ``lag`` may differ per neuron."""
+    heard = np.zeros_like(train)
+    for steps in np.unique(lag):
+        mine = np.broadcast_to(np.asarray(lag) == steps, train.shape[2:])
+        heard[:, steps:, mine] = train[:, : train.shape[1] - steps, mine]
+    return heard
+
+
+def arriving(synapses: Sequence[Synapses], lags: Mapping[str, int | Ints], trains: Mapping[str, Ints]) -> Ints:
+    """Σ of what ``synapses`` deliver, (B, T, n), from whole trains; ``lags`` per synapse group."""
+    total: Ints | None = None
+    for group in synapses:
+        heard = payload(group, lagged(trains[group.source], lags[group.name]))
+        frames = heard.reshape(-1, heard.shape[2])
+        accumulate = accumulator(group.connectivity)
+        parts = [shift(accumulate(frames[i : i + FRAMES]), group.weight_exp) for i in range(0, len(frames), FRAMES)]
+        delivered = np.concatenate(parts).reshape(*heard.shape[:2], -1)
+        total = delivered if total is None else total + delivered
+    if total is None:
+        raise ValueError("a population without synapses has no arrivals")
+    return total
+
+
+def run_population(population: Population, inputs: Ints, own: Sequence[Synapses], target: Floats) -> Trial:
+    """Step a population over ``inputs`` (B, T, n); ``own`` are its synapses onto itself, one step late."""
+    batch, steps, _ = inputs.shape
+    state = initial_state(population, batch)
+    loops = [(accumulator(s.connectivity), s) for s in own]
+    spikes = np.zeros_like(inputs)
+    potential = np.zeros(inputs.shape)
+    peak_u = peak_v = 0
+    for t in range(steps):
+        a = inputs[:, t]
+        if t > 0:
+            for accumulate, group in loops:
+                a = a + shift(accumulate(payload(group, spikes[:, t - 1])), group.weight_exp)
+        step = update(population, state, a)
+        state = step.state
+        spikes[:, t], potential[:, t] = step.spikes, state.v
+        peak_u = max(peak_u, int(np.abs(state.u).max(initial=0)))
+        peak_v = max(peak_v, int(np.abs(state.v).max(initial=0)))
+    shares = peak_u / STATE_LIMIT, peak_v / STATE_LIMIT
+    if population.model == "integrator":
+        return Trial(spikes, _readout_score(potential / population.scale + population.offset, target, *shares))
+    return Trial(spikes, _spike_score(spikes, target, *shares))
+
+
+def _spike_score(spikes: Ints, target: Floats, u_peak: float, v_peak: float) -> Score:
+    mismatch = float(np.abs(spikes - target).sum())
+    larger = max(float(spikes.sum()), float(target.sum()))
+    common = float(np.minimum(spikes, target).sum())
+    return Score(mismatch, common / larger if larger else 1.0, u_peak, v_peak)
+
+
+def _readout_score(potential: Floats, target: Floats, u_peak: float, v_peak: float) -> Score:
+    norm = float(np.sqrt(np.mean(target**2))) or 1.0
+    error = float(np.sqrt(np.mean((potential - target) ** 2))) / norm
+    return Score(error, max(1.0 - error, 0.0), u_peak, v_peak)
