@@ -28,8 +28,8 @@ class Limits(Strict):
         synaptic_memory_bytes_per_core: for synapses, and neuron state where `NeuronModel.state_bytes` says so.
         fan_in_axons_per_core: distinct source neurons whose spikes a core can tell apart.
         fan_out_axons_per_core: destinations a core can send to: one per neuron and destination core.
-        parameter_sets_per_core: distinct sets of model, decays, refractory period, floor, reset and bias exponent.
-        threshold_sets_per_core: distinct thresholds.
+        parameter_sets_per_core: distinct sets of model, decays, refractory period and floor of v.
+        threshold_sets_per_core: distinct pairs of threshold and reset amount.
         synapse_formats_per_core: distinct sets of exponent, weight bits, sign mode, delay width and graded.
         weight_bits: most bits of a weight. weight_exp_min, weight_exp_max: range of its shared exponent.
         max_delay: D; a spike sent at t can arrive at t + 1 + D.
