@@ -25,7 +25,8 @@ DS_OFFSET = 1
 def decay(state: Ints, loss: Ints | int) -> Ints:
     """trunc0(state · (4096 - loss) / 4096): exponential decay that rounds toward zero."""
     product = state * (DECAY_UNITY - loss)
-    return np.sign(product) * (np.abs(product) >> DECAY_BITS)
+    rounded: Ints = np.sign(product) * (np.abs(product) >> DECAY_BITS)
+    return rounded
 
 
 def wrap24(x: Ints) -> Ints:

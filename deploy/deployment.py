@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.findings import Finding
@@ -11,6 +15,10 @@ from spikeport.converters.placement import Placement
 from spikeport.converters.quantization import QuantizationReport
 from spikeport.deploy.codec import Codec
 from spikeport.hw_profiles.profile import Profile
+
+if TYPE_CHECKING:
+    from spikeport.deploy.estimate import Estimate
+    from spikeport.deploy.run import Run
 
 
 @dataclass(frozen=True)
@@ -43,3 +51,52 @@ class Deployment:
     provenance: Provenance
     findings: tuple[Finding, ...]
     quantization: QuantizationReport
+
+    def run(
+        self,
+        data: NDArray[Any],
+        backend: str = "reference",
+        record: Collection[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Run:
+        """Encode ``data`` (B, ...), run it from the initial state, and return outputs and activity.
+
+        Args:
+            data: (B, T, *shape), or (B, *shape) where the encoder makes the time axis.
+            backend: "reference".
+            record: populations whose spikes are kept; "all" stands for every one.
+            progress: called with (samples × steps done, in all).
+
+        Raises:
+            DataError: the data do not fit the input, or a name in ``record`` or the backend does not exist.
+        """
+        from spikeport.deploy.execute import execute
+
+        return execute(self, data, backend, record, progress)
+
+    def estimate(self, run: Run, profile: Profile | None = None, rate_hz: float | None = None) -> Estimate:
+        """Energy, latency and power of ``run`` at the prices of ``profile`` (the deployment's own if None)."""
+        from spikeport.deploy.estimate import estimate
+
+        return estimate(self.network, self.placement, run.activity, profile or self.profile, rate_hz)
+
+    def save(self, path: str | Path) -> None:
+        """Write one ``.spk`` file, atomically.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from spikeport.deploy.deployment_file import save
+
+        save(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> Deployment:
+        """Read a ``.spk`` file.
+
+        Raises:
+            DeploymentFileError: damaged, newer than this version, or no deployment.
+        """
+        from spikeport.deploy.deployment_file import load
+
+        return load(Path(path))

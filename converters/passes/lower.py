@@ -51,8 +51,10 @@ Findings = list[Finding]
 ZERO = np.zeros(())
 
 
-def lower(network: Network, profile: Profile) -> Outcome[Circuit]:
+def lower(network: Network, profile: Profile, input_unit: float = 1.0) -> Outcome[Circuit]:
     """Express a folded network in the neuron models that ``profile`` offers.
+
+    ``input_unit``: what one unit of the chip's input is worth to the trained network (graded codes: 1 / levels).
 
     Raises:
         UnsupportedOnChipError: a neuron whose behaviour the chip cannot be given.
@@ -66,7 +68,7 @@ def lower(network: Network, profile: Profile) -> Outcome[Circuit]:
     for name, population in populations.items():
         if population.model != "input":
             arriving, constant = _connections(name, network, population)
-            connections.update(arriving)
+            connections.update({n: _from_input(c, network, input_unit, population.size) for n, c in arriving.items()})
             populations[name] = _with_constant(name, population, _gain(network.nodes[name], population), constant)
     outputs = tuple(_output_population(name, network) for name in network.outputs)
     circuit = Circuit(populations, connections, network.inputs, outputs, network.dt)
@@ -256,6 +258,12 @@ def _connections(
             connections[key] = Connection(source, name, _scaled(name, weights, gain), lag)
         constant += _constant(network.nodes[edge.source], population)
     return connections, constant
+
+
+def _from_input(connection: Connection, network: Network, unit: float, size: int) -> Connection:
+    if unit == 1.0 or connection.source not in network.inputs:
+        return connection
+    return replace(connection, weights=_scaled(connection.target, connection.weights, np.full(size, unit)))
 
 
 def _paths(edge: Edge, network: Network, target: FloatPopulation) -> Iterator[tuple[str, str, Lag, FloatMap]]:

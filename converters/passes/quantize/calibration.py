@@ -42,7 +42,7 @@ def float_peaks(p: FloatPopulation, arriving: Floats, target: Floats) -> Peaks:
     Resets follow ``target``, what the float network really did, so that one difference does not grow.
     """
     a, b, amount, bias, u, v = (
-        np.broadcast_to(x, p.shape).reshape(-1)
+        np.broadcast_to(np.asarray(x, dtype=np.float64), p.shape).reshape(-1)
         for x in (p.current_decay, p.membrane_decay, p.reset_amount, p.bias, p.u_init, p.v_init)
     )
     lowest = -np.inf if p.v_min is None else np.broadcast_to(p.v_min, p.shape).reshape(-1)

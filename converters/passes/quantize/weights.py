@@ -8,7 +8,7 @@ negative: a right shift would floor the sum, and Lava's Conv, which knows no exp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -36,7 +36,7 @@ class WeightFormat:
         """Smallest and largest weight."""
         step = self.step(mode)
         top = 255 // step * step
-        return {"mixed": (-256, 256 - step), "excitatory": (0, top), "inhibitory": (-top, 0)}[mode]  # type: ignore[return-value]
+        return {"mixed": (-256, 256 - step), "excitatory": (0, top), "inhibitory": (-top, 0)}[mode]
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,3 @@ def _conv_importance(conv: ConvMap, rate: Floats) -> Floats:
     per_channel = rate.reshape(conv.source_shape[0], -1).mean(1).reshape(conv.groups, -1)
     per_output = np.repeat(per_channel, conv.weight.shape[0] // conv.groups, axis=0)
     return np.broadcast_to(per_output[:, :, None, None], conv.weight.shape)
-
-
-def scaled_by(weights: FloatMap, factor: float) -> FloatMap:
-    """The map times a number."""
-    match weights:
-        case DenseMap(weight):
-            return DenseMap(weight * factor)
-        case SparseWeights(matrix):
-            return SparseWeights(csr_array(matrix * factor))
-        case ConvMap(weight=weight):
-            return replace(weights, weight=weight * factor)

@@ -104,10 +104,12 @@ class Fibre:
         for spikes in bins:
             tally.delivered(self.synapses.name, step, spikes)
         sums = [shift(self.accumulate(spikes), self.synapses.weight_exp) for spikes in bins]
-        return np.add.reduce(sums)
+        total: Ints = np.add.reduce(sums)
+        return total
 
     def _arriving(self, spikes: Ints, delay: int) -> Ints:
-        return payload(self.synapses, spikes) * (np.asarray(self.synapses.delay) == delay)
+        mine: NDArray[np.bool_] = np.asarray(self.synapses.delay) == delay
+        return payload(self.synapses, spikes) * mine
 
 
 def _history(network: ChipNetwork, population: str, batch: int) -> deque[Ints]:
@@ -118,7 +120,8 @@ def _history(network: ChipNetwork, population: str, batch: int) -> deque[Ints]:
 
 
 def _active(before: State, after: State, spikes: Ints) -> NDArray[np.bool_]:
-    return (before.u != after.u) | (before.v != after.v) | (spikes != 0)
+    active: NDArray[np.bool_] = (before.u != after.u) | (before.v != after.v) | (spikes != 0)
+    return active
 
 
 class _Tape:

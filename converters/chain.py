@@ -1,0 +1,63 @@
+"""The chain of passes: their order in one place, their contract checked at every door, their findings collected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from spikeport.converters.check import check_circuit
+from spikeport.converters.circuit import Circuit
+from spikeport.converters.findings import Finding, Outcome
+from spikeport.converters.network import Network
+from spikeport.converters.passes.align import align
+from spikeport.converters.passes.fold import fold
+from spikeport.converters.passes.infer import check, infer
+from spikeport.converters.passes.lower import lower
+from spikeport.converters.passes.partition import partition
+from spikeport.converters.passes.place import place
+from spikeport.converters.passes.quantize.calibration import Calibration
+from spikeport.converters.passes.quantize.quantize import Quantized, Split, quantize
+from spikeport.converters.placement import Placement
+from spikeport.hw_profiles.profile import Profile
+
+R = TypeVar("R")
+Step = Callable[[str], None]
+
+ORDER = ("infer", "fold", "lower", "align", "quantize", "partition", "place")
+
+
+@dataclass
+class Chain:
+    """Runs passes in `ORDER` for one chip; ``findings`` grow as they go."""
+
+    profile: Profile
+    step: Step = lambda name: None
+    findings: list[Finding] = field(default_factory=list)
+
+    def circuit(self, network: Network, input_unit: float = 1.0) -> Circuit:
+        """infer, fold, lower, align: from the trained network to the chip's vocabulary and clock."""
+        check(network)
+        inferred = self._take("infer", infer(network))
+        check(inferred)
+        folded = self._take("fold", fold(inferred))
+        check(folded)
+        lowered = self._take("lower", lower(folded, self.profile, input_unit))
+        check_circuit(lowered)
+        aligned = self._take("align", align(lowered, self.profile))
+        check_circuit(aligned)
+        return aligned
+
+    def integers(self, circuit: Circuit, calibration: Calibration, split: Split, scales: int) -> Quantized:
+        """quantize: from floats to the integer program."""
+        return self._take("quantize", quantize(circuit, calibration, self.profile, split, scales))
+
+    def placement(self, quantized: Quantized) -> Placement:
+        """partition, place: onto cores and their seats."""
+        cores, binding = self._take("partition", partition(quantized.network, self.profile))
+        return self._take("place", place(cores, binding, quantized.network, self.profile))
+
+    def _take(self, name: str, outcome: Outcome[R]) -> R:
+        self.step(name)
+        self.findings += outcome.findings
+        return outcome.result

@@ -1,0 +1,194 @@
+"""compile: a trained network, a chip and some data in; a Deployment out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.chain import Chain
+from spikeport.converters.circuit import Circuit
+from spikeport.converters.findings import Finding
+from spikeport.converters.network import Network
+from spikeport.converters.passes.quantize.calibration import Calibration
+from spikeport.converters.passes.quantize.quantize import Quantized, Split
+from spikeport.converters.placement import Placement
+from spikeport.deploy.backends.float import run_float
+from spikeport.deploy.codec import Codec
+from spikeport.deploy.data import data_hash
+from spikeport.deploy.decode import Decoder
+from spikeport.deploy.deployment import Deployment, Provenance
+from spikeport.deploy.encode import Encoded, Spikes, largest, unit
+from spikeport.errors import DoesNotFitError, ModelError, UnsupportedOnChipError
+from spikeport.hw_profiles.profile import Profile, load_profile
+
+Progress = Callable[[str], None]
+
+FRAME_BUDGET = 1 << 21
+"""Neurons of the largest layer × steps × samples that calibration looks at: more costs time, not accuracy."""
+NO_DATA_STEPS, NO_DATA_RATE = 64, 0.1
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """Choices of a compilation.
+
+    Attributes:
+        split: whether a connection may use two synapse groups (coarse and fine) where 8 bits are too few:
+            "auto" where calibration asks for it and the cores allow it, "never", "always".
+        scales: how many scales are simulated per population.
+        samples: calibration samples used at most.
+        seed: of the random input that stands in where there are no calibration data.
+    """
+
+    split: Split = "auto"
+    scales: int = 8
+    samples: int = 16
+    seed: int = 0
+
+
+def compile_network(
+    network: Network,
+    target: str | Path | Profile,
+    calibration: NDArray[Any] | None = None,
+    codec: Codec | None = None,
+    options: CompileOptions | None = None,
+    progress: Progress | None = None,
+) -> Deployment:
+    """Compile a network for a chip.
+
+    Args:
+        network: as a reader returns it.
+        target: a profile, its name, or the path of its .toml file.
+        calibration: data (B, T, *shape), or (B, *shape) where the encoder makes the time axis.
+        codec: how data are encoded and outputs decoded; spikes in, and spike counts (or the membrane of an
+            integrator) out, if None.
+        options: see `CompileOptions`.
+        progress: called with what is being done.
+
+    Raises:
+        SpikeportError: the network, the data or the chip do not go together; the subclass and message say why.
+    """
+    options = options or CompileOptions()
+    profile = target if isinstance(target, Profile) else load_profile(target)
+    chain = Chain(profile, progress or (lambda name: None))
+    _single_ends(network)
+    codec = codec or default_codec(network)
+    _check_payload(codec, profile)
+    circuit = chain.circuit(network, unit(codec.encoder))
+    encoded = _calibration_input(network, circuit, calibration, codec, options, chain.findings)
+    recorded = _record(network, circuit, encoded)
+    quantized, placement = _fit(chain, circuit, recorded, options)
+    provenance = Provenance(
+        source_hash=network.source_hash,
+        dialect=network.dialect,
+        calibration_hash="" if calibration is None else data_hash(np.ascontiguousarray(calibration)),
+        options=asdict(options),
+        versions={name: version(name) for name in ("spikeport", "numpy", "torch")}
+        | {"python": platform.python_version()},
+    )
+    findings = tuple(dict.fromkeys((*network.findings, *chain.findings)))
+    return Deployment(quantized.network, placement, profile, codec, provenance, findings, quantized.report)
+
+
+def default_codec(network: Network) -> Codec:
+    """Spikes in; spike counts out, or the mean membrane where the output is no spiking neuron."""
+    (output,) = network.outputs
+    sources = [network.nodes[e.source] for e in network.into(output)]
+    spiking = all(getattr(node, "spiking", False) for node in sources)
+    return Codec(Spikes(), Decoder("count" if spiking else "membrane"))
+
+
+def _single_ends(network: Network) -> None:
+    for what, names in (("input", network.inputs), ("output", network.outputs)):
+        if len(names) != 1:
+            raise ModelError(
+                f"the network has {len(names)} {what}s ({', '.join(names)}); a deployment has one. "
+                "Join them into one node, or cut the network."
+            )
+
+
+def _check_payload(codec: Codec, profile: Profile) -> None:
+    most, bits = largest(codec.encoder), profile.limits.graded_spike_bits.value
+    if most > 1 and most >= 2**bits:
+        holds = f"payloads below 2^{bits}" if bits else "plain spikes only"
+        raise UnsupportedOnChipError(
+            f"the encoder sends payloads up to {most}, {profile.name} takes {holds}; "
+            "use --encode current, rate or latency, or spikes:clamp=true."
+        )
+
+
+def _calibration_input(
+    network: Network,
+    circuit: Circuit,
+    data: NDArray[Any] | None,
+    codec: Codec,
+    options: CompileOptions,
+    findings: list[Finding],
+) -> Encoded:
+    shape = network.shapes[network.inputs[0]]
+    if data is None:
+        findings.append(
+            Finding(
+                "no-calibration",
+                "warning",
+                "",
+                f"no calibration data: scales are chosen on random spikes at a rate of {NO_DATA_RATE:.0%}.",
+                "Give --data with a few real samples.",
+            )
+        )
+        draws = np.random.default_rng(options.seed).random((2, NO_DATA_STEPS, *shape))
+        return Encoded((draws < NO_DATA_RATE).astype(np.int64), unit(codec.encoder))
+    encoded = codec.encode(data[: options.samples], shape)
+    findings += encoded.findings
+    return _within_budget(encoded, circuit)
+
+
+def _within_budget(encoded: Encoded, circuit: Circuit) -> Encoded:
+    """As many samples, and if one is too long as many of its steps, as the frame budget allows."""
+    frames = max(FRAME_BUDGET // max(p.size for p in circuit.populations.values()), 64)
+    steps = min(encoded.spikes.shape[1], frames)
+    samples = max(frames // steps, 1)
+    return Encoded(encoded.spikes[:samples, :steps], encoded.unit)
+
+
+def _record(network: Network, circuit: Circuit, encoded: Encoded) -> Calibration:
+    """What the float network does with the calibration input, per population."""
+    run = run_float(network, encoded.floats, record=network.neurons)
+    batch, steps = encoded.spikes.shape[:2]
+    readouts = dict(zip(circuit.outputs, network.outputs, strict=True))
+    targets: dict[str, NDArray[np.float64]] = {}
+    for name in circuit.populations:
+        if name in readouts:
+            seen = run.outputs[readouts[name]]
+        elif name in network.neurons:
+            seen = run.spikes[name]
+        else:
+            continue
+        targets[name] = np.asarray(seen, dtype=np.float64).reshape(batch, steps, -1)
+    (source,) = network.inputs
+    return Calibration({source: encoded.spikes.reshape(batch, steps, -1)}, targets)
+
+
+def _fit(chain: Chain, circuit: Circuit, recorded: Calibration, options: CompileOptions) -> tuple[Quantized, Placement]:
+    """Quantize and place; if split weights were a free choice and do not fit, without them."""
+    before = len(chain.findings)
+    quantized = chain.integers(circuit, recorded, options.split, options.scales)
+    try:
+        return quantized, chain.placement(quantized)
+    except DoesNotFitError as error:
+        if options.split != "auto" or not any(len(e.groups) > 1 for e in quantized.report.synapses.values()):
+            raise
+        del chain.findings[before:]
+        message = f"split weights would not fit ({error}); single 8-bit groups are used."
+        chain.findings.append(
+            Finding("split-given-up", "warning", "", message, "Use a chip with more synaptic memory.")
+        )
+        quantized = chain.integers(circuit, recorded, "never", options.scales)
+        return quantized, chain.placement(quantized)

@@ -1,0 +1,116 @@
+"""Running a deployment: encode, simulate in batches, put outputs back on the input's clock and into trained units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.chip_network import Ints
+from spikeport.deploy.activity import Activity, PopulationActivity
+from spikeport.deploy.backends.simulator.reference import Simulation, simulate
+from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.run import Run
+from spikeport.errors import DataError
+
+Progress = Callable[[int, int], None]
+BACKENDS = {"reference": simulate}
+BATCH = 64
+"""Samples simulated together: enough to fill matrix products, few enough for memory."""
+
+
+def execute(
+    deployment: Deployment,
+    data: NDArray[Any],
+    backend: str = "reference",
+    record: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """See `Deployment.run`."""
+    if backend not in BACKENDS:
+        raise DataError(f"backend {backend!r} does not exist; a deployment runs on {', '.join(BACKENDS)}")
+    network = deployment.network
+    names = _recorded(deployment, record)
+    (source,), output = network.inputs, network.outputs[0]
+    parts: list[Simulation] = []
+    for first in range(0, len(data), BATCH):
+        encoded = deployment.codec.encode(data[first : first + BATCH], network.populations[source].shape, first)
+        report = _share(progress, first, len(encoded.spikes), len(data))
+        spiking = network.populations[output].model != "integrator"
+        parts.append(
+            BACKENDS[backend](
+                network,
+                {source: encoded.spikes},
+                deployment.placement,
+                record=[*names, output] if spiking else names,
+                record_states=[] if spiking else [output],
+                progress=report,
+            )
+        )
+    if not parts:
+        raise DataError(f"the data are empty: shape {data.shape}")
+    trains = {n: _shaped(deployment, n, np.concatenate([p.spikes[n] for p in parts])) for n in names}
+    result = np.concatenate([_output(deployment, output, part) for part in parts])
+    return Run(result, _joined([p.activity for p in parts]), trains, backend, result.shape[1])
+
+
+def _recorded(deployment: Deployment, record: Collection[str]) -> list[str]:
+    populations = deployment.network.populations
+    if "all" in record:
+        return [n for n, p in populations.items() if p.model in ("lif", "lif_subtract")]
+    if unknown := sorted(set(record) - set(populations)):
+        raise DataError(f"no population {', '.join(unknown)} to record; there are {', '.join(populations)}")
+    return list(dict.fromkeys(record))
+
+
+def _share(progress: Progress | None, first: int, size: int, total: int) -> Progress | None:
+    """The progress of one batch as a part of the whole, counted in sample-steps."""
+    if progress is None:
+        return None
+    return lambda done, steps: progress(first * steps + done * size, total * steps)
+
+
+def _shaped(deployment: Deployment, name: str, train: Ints) -> Ints:
+    return train.reshape(*train.shape[:2], *deployment.network.populations[name].shape)
+
+
+def _output(deployment: Deployment, output: str, part: Simulation) -> NDArray[np.float64]:
+    population = deployment.network.populations[output]
+    if output in part.spikes:
+        return part.spikes[output].astype(np.float64)
+    return part.v[output] / population.scale + population.offset
+
+
+def _joined(parts: list[Activity]) -> Activity:
+    """One record of several batches."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+
+    def stacked(pick: Callable[[Activity], Ints]) -> Ints:
+        return np.concatenate([pick(p) for p in parts])
+
+    populations = {
+        name: PopulationActivity(
+            p.neurons,
+            stacked(lambda a, n=name: a.populations[n].spikes),
+            stacked(lambda a, n=name: a.populations[n].active),
+            stacked(lambda a, n=name: a.populations[n].per_neuron),
+            sum(a.populations[name].u_wraps for a in parts),
+            sum(a.populations[name].v_clips for a in parts),
+        )
+        for name, p in first.populations.items()
+    }
+    return Activity(
+        batch=sum(p.batch for p in parts),
+        steps=first.steps,
+        populations=populations,
+        synops={n: stacked(lambda a, n=n: a.synops[n]) for n in first.synops},
+        core_synops=stacked(lambda a: a.core_synops),
+        core_active=stacked(lambda a: a.core_active),
+        core_spikes=stacked(lambda a: a.core_spikes),
+        core_packets=stacked(lambda a: a.core_packets),
+        traffic=np.asarray(sum((p.traffic for p in parts), np.zeros_like(first.traffic))),
+    )
