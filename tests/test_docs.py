@@ -1,0 +1,40 @@
+"""The examples in docs/ are code that runs."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeport import errors
+from spikeport.converters.read.dialects import DIALECTS, KEYS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def run_examples(page: str) -> dict[str, Any]:
+    """Every Python block of a page, executed in order in one namespace."""
+    names: dict[str, Any] = {"np": np, "pytest": pytest, "Path": Path, "__name__": page}
+    for block in re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.M | re.S):
+        exec(compile(block, page, "exec"), names)
+    return names
+
+
+def test_example_pass_passes_its_own_test() -> None:
+    run_examples("how-to-write-a-pass.md")["test_small_weights_become_zero_and_are_counted"]()
+
+
+def test_example_reader_passes_its_own_test(tmp_path: Path) -> None:
+    run_examples("how-to-add-a-reader.md")["test_reader_gives_names_shapes_and_decay"](tmp_path)
+
+
+def test_page_on_dialects_has_a_row_for_each_name_and_key() -> None:
+    rows = set(re.findall(r"^\| `(\w+)`", (DOCS / "dialects.md").read_text(encoding="utf-8"), re.M))
+    assert rows == set(DIALECTS) | set(KEYS)
+
+
+def test_page_on_exit_codes_agrees_with_the_errors() -> None:
+    rows = set(re.findall(r"^\| (\d) ", (DOCS / "exit-codes.md").read_text(encoding="utf-8"), re.M))
+    codes = {str(cls.exit_code) for cls in vars(errors).values() if isinstance(cls, type)}
+    assert rows == codes | {"0"}
