@@ -1,7 +1,6 @@
-"""Whether a deployment that was read from a file makes sense: sizes, registers, seats.
+"""Whether a deployment that was read from a file makes sense: names, shapes, ranges of registers, seats.
 
-A checksum only says that nothing changed since it was made; a file may still have been made wrong. Names, shapes and
-ranges of registers are `spikeport.converters.check`'s; here stands what only a file can get wrong.
+A checksum only says that nothing changed since it was made; a file may still have been made wrong.
 """
 
 from __future__ import annotations
@@ -12,16 +11,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.arithmetic import STATE_LIMIT
-from spikeport.converters.check import check_chip_network
+from spikeport.converters.arithmetic import DECAY_UNITY, STATE_LIMIT
 from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Population, Sparse, Synapses
 from spikeport.converters.placement import Placement
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.records import NonsenseError
-from spikeport.errors import ModelError
 from spikeport.hw_profiles.profile import Limits
 
 MAX_NEURONS = 1 << 31
+_WEIGHTS = {"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-255, 0)}
+_REGISTERS = {
+    "du": (-1, DECAY_UNITY - 1),
+    "dv": (0, DECAY_UNITY),
+    "vth": (0, (1 << 17) - 1),
+    "reset": (0, (1 << 17) - 1),
+    "bias_mant": (-(1 << 12), (1 << 12) - 1),
+    "bias_exp": (0, 7),
+    "u_init": (-STATE_LIMIT, STATE_LIMIT),
+    "v_init": (-STATE_LIMIT, STATE_LIMIT),
+    "v_min": (-STATE_LIMIT, STATE_LIMIT),
+}
 
 
 def check(deployment: Deployment) -> None:
@@ -31,47 +40,95 @@ def check(deployment: Deployment) -> None:
         NonsenseError: they do not; the message names the part, the value and the limit.
     """
     network = deployment.network
-    _require(isfinite(network.dt) and network.dt > 0, "network", f"dt = {network.dt} s must be above 0")
+    _check_names(network)
     for population in network.populations.values():
         _check_population(population)
     for synapses in network.synapses.values():
-        _check_synapses(synapses, deployment.profile.limits)
-    try:
-        check_chip_network(network)
-    except ModelError as error:
-        raise NonsenseError(str(error)) from error
+        _check_synapses(synapses, network, deployment.profile.limits)
     _check_placement(deployment.placement, network)
 
 
+def _check_names(network: ChipNetwork) -> None:
+    populations = network.populations
+    names = [(k, p.name) for k, p in populations.items()] + [(k, s.name) for k, s in network.synapses.items()]
+    for key, name in names:
+        _require(key == name, key, f"is called {name!r} inside")
+    for end in (network.inputs, network.outputs):
+        _require(
+            bool(end) and set(end) <= set(populations),
+            "network",
+            f"inputs or outputs {end} are not among its populations",
+        )
+    inputs = {name for name, p in populations.items() if p.model == "input"}
+    _require(
+        inputs == set(network.inputs), "network", f"inputs are {network.inputs}, populations of model input {inputs}"
+    )
+    _require(isfinite(network.dt) and network.dt > 0, "network", f"dt = {network.dt} s must be above 0")
+
+
 def _check_population(p: Population) -> None:
-    """Sizes first: they are Python integers here, later NumPy's, which overflow."""
     _require(bool(p.shape) and all(d >= 1 for d in p.shape), p.name, f"shape {p.shape} must be positive")
     _require(prod(p.shape) < MAX_NEURONS, p.name, f"{prod(p.shape)} neurons are more than {MAX_NEURONS}")
-    _require(p.offset.shape in ((), (p.size,)), p.name, f"offset has shape {p.offset.shape} for {p.size} neurons")
+    for register, (low, high) in _REGISTERS.items():
+        if (value := getattr(p, register)) is not None:
+            _check_range(value, low, high, f"{p.name}: {register}")
+            _check_size(value, p, register)
+    _check_size(p.offset, p, "offset")
     _require(bool(np.isfinite(p.offset).all()), p.name, "offset must be finite")
     _require(isfinite(p.scale) and p.scale > 0, p.name, f"scale = {p.scale} must be above 0")
-    if p.v_min is not None:
-        _require(p.v_min.shape in ((), (p.size,)), p.name, f"v_min has shape {p.v_min.shape} for {p.size} neurons")
-        _check_range(p.v_min, -STATE_LIMIT, STATE_LIMIT, f"{p.name}: v_min")
     for field, low, high in (("max_spikes", 1, 2**31), ("refractory", 0, 2**16), ("shift", 0, 2**16)):
         _require(low <= getattr(p, field) <= high, p.name, f"{field} = {getattr(p, field)} must lie in {low} .. {high}")
 
 
-def _check_synapses(s: Synapses, limits: Limits) -> None:
+def _check_size(value: NDArray[Any], p: Population, field: str) -> None:
+    _require(value.shape in ((), (p.size,)), p.name, f"{field} has shape {value.shape} for {p.size} neurons")
+
+
+def _check_synapses(s: Synapses, network: ChipNetwork, limits: Limits) -> None:
+    for end in (s.source, s.target):
+        _require(end in network.populations, s.name, f"population {end!r} does not exist")
+    source, target = network.populations[s.source], network.populations[s.target]
+    _require(target.model != "input", s.name, f"ends at the input {target.name}")
+    _require(1 <= s.num_weight_bits <= 8, s.name, f"weights of {s.num_weight_bits} bits")
     low, high = limits.weight_exp_min.value, limits.weight_exp_max.value
     _require(low <= s.weight_exp <= high, s.name, f"weight_exp = {s.weight_exp} must lie in {low} .. {high}")
-    _require(1 <= s.num_weight_bits <= 8, s.name, f"weights of {s.num_weight_bits} bits; there are 1 .. 8")
-    _check_range(np.asarray(s.delay), 0, limits.max_delay.value, f"{s.name}: delay")
+    delay = np.asarray(s.delay)
+    _require(delay.shape in ((), (source.size,)), s.name, f"delays of shape {delay.shape} for {source.size} sources")
+    _check_range(delay, 0, limits.max_delay.value, f"{s.name}: delay")
     weights = s.connectivity.matrix.data if isinstance(s.connectivity, Sparse) else s.connectivity.weight
+    _check_range(weights, *_WEIGHTS[s.sign_mode], f"{s.name}: weight")
     step = 1 << (8 - s.num_weight_bits + (s.sign_mode == "mixed"))
     _require(not (weights % step).any(), s.name, f"weights of {s.num_weight_bits} bits must be multiples of {step}")
+    _check_geometry(s, source, target)
+
+
+def _check_geometry(s: Synapses, source: Population, target: Population) -> None:
     match s.connectivity:
-        case Dense(weight=weight):
-            _require(weight.ndim == 2, s.name, f"dense weights of shape {weight.shape}")
-        case Conv2d(weight=weight, source_shape=source, target_shape=target):
-            _require(weight.ndim == 4 and weight.size > 0, s.name, f"a kernel of shape {weight.shape}")
-            sane = min(*source, *target) >= 1 and prod(source) < MAX_NEURONS and prod(target) < MAX_NEURONS
-            _require(sane, s.name, f"a convolution from {source} to {target}")
+        case Dense(weight=weight) | Sparse(matrix=weight):
+            shape = tuple(weight.shape)
+            wanted = (target.size, source.size)
+            _require(shape == wanted, s.name, f"weights of shape {shape} instead of {wanted}")
+        case Conv2d() as conv:
+            _check_conv(conv, s.name)
+            sizes = (prod(conv.source_shape), prod(conv.target_shape))
+            _require(sizes == (source.size, target.size), s.name, f"connects {sizes}, not {(source.size, target.size)}")
+
+
+def _check_conv(conv: Conv2d, name: str) -> None:
+    numbers = (*conv.source_shape, *conv.target_shape, *conv.stride, *conv.dilation, conv.groups)
+    _require(all(n >= 1 for n in numbers) and min(conv.padding) >= 0, name, "a convolution's numbers must be positive")
+    c_in, c_out = conv.source_shape[0], conv.target_shape[0]
+    kernel = conv.weight.shape
+    fits = len(kernel) == 4 and kernel[:2] == (c_out, c_in // conv.groups) and min(kernel) >= 1
+    _require(
+        fits and c_in % conv.groups == c_out % conv.groups == 0, name, f"kernel {kernel} for {c_in} to {c_out} channels"
+    )
+    for axis in (0, 1):
+        reach = conv.source_shape[1 + axis] + 2 * conv.padding[axis] - conv.dilation[axis] * (kernel[2 + axis] - 1) - 1
+        wanted = reach // conv.stride[axis] + 1
+        _require(
+            conv.target_shape[1 + axis] == wanted, name, f"its output must have {wanted} rows or columns on axis {axis}"
+        )
 
 
 def _check_placement(placement: Placement, network: ChipNetwork) -> None:

@@ -188,24 +188,24 @@ def put(*path_and_value):
     [
         (put("network", "dt", "fast"), "network/dt: str 'fast' is no float"),
         (put("network", "dt", -1.0), "dt = -1.0 s must be above 0"),
-        (put("network", "outputs", ["nobody"]), "nobody: named as input or output"),
-        (put("network", "populations", "hid", "shape", [6]), "offset has shape"),
+        (put("network", "outputs", ["nobody"]), "'nobody'"),
+        (put("network", "populations", "hid", "shape", [6]), "du has shape"),
         (put("network", "populations", "hid", "shape", [2**40]), "more than 2147483648"),
         (put("network", "populations", "hid", "model", "gru"), "'gru' is none of"),
-        (put("network", "populations", "hid", "model", "input"), "ends at the input hid"),
+        (put("network", "populations", "hid", "model", "input"), "inputs are"),
         (put("network", "populations", "hid", "name", "hit"), "is called 'hit' inside"),
         (put("network", "populations", "hid", "max_spikes", True), "bool 'True' is no int"),
         (put("network", "populations", "hid", "du", {"array": "nowhere"}), "its array is missing"),
         (put("network", "populations", "hid", "scale", float("nan")), "scale = nan"),
-        (put("network", "synapses", "c", "source", "conv/ä"), "weights for"),
+        (put("network", "synapses", "c", "source", "conv/ä"), "weights of shape"),
         (put("network", "synapses", "c", "target", "in"), "ends at the input"),
         (put("network", "synapses", "c", "sign_mode", "mixed"), "must be multiples of 2"),
-        (put("network", "synapses", "c", "sign_mode", "inhibitory"), r"inhibitory ones go from -255 to 0"),
+        (put("network", "synapses", "c", "sign_mode", "inhibitory"), "must lie in -255 .. 0"),
         (put("network", "synapses", "c", "num_weight_bits", 7), "must be multiples of 2"),
         (put("network", "synapses", "c", "weight_exp", 8), "weight_exp = 8 must lie in -8 .. 7"),
         (put("network", "synapses", "c", "delay", 64), "delay = 64 .. 64 must lie in 0 .. 63"),
-        (put("network", "synapses", "a", "connectivity", "stride", [2, 2]), r"weights for \(0, 0\)"),
-        (put("network", "synapses", "a", "connectivity", "stride", [0, 1]), r"weights for \(0, 0\)"),
+        (put("network", "synapses", "a", "connectivity", "stride", [2, 2]), "its output must have 2"),
+        (put("network", "synapses", "a", "connectivity", "stride", [0, 1]), "must be positive"),
         (put("network", "synapses", "a", "connectivity", "kind", "pickle"), "is none of Dense, Sparse, Conv2d"),
         (put("network", "synapses", "b/fine", "connectivity", "matrix", "shape", [5, 2]), "column|indices"),
         (put("placement", "seats", [[0, 0, 0, 0]]), "must seat every core"),
@@ -225,7 +225,7 @@ def test_crafted_files_are_refused_with_the_place(change, message):
 @pytest.mark.parametrize("register", ["du", "dv", "vth", "bias_mant", "bias_exp", "u_init", "v_min"])
 def test_registers_out_of_range_are_refused(register):
     arrays = {f"deployment/network/populations/conv/ä/{register}": ints(1 << 25)}
-    with pytest.raises(DeploymentFileError, match=f"conv/ä: {register} (runs|=) 33554432"):
+    with pytest.raises(DeploymentFileError, match=f"conv/ä: {register} = 33554432"):
         from_bytes(edited(lambda manifest: None, arrays))
 
 
