@@ -12,7 +12,7 @@ from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import Network
 from spikeport.converters.passes.align import align
 from spikeport.converters.passes.fold import fold
-from spikeport.converters.passes.infer import check, infer
+from spikeport.converters.passes.infer import infer
 from spikeport.converters.passes.lower import lower
 from spikeport.converters.passes.partition import partition
 from spikeport.converters.passes.place import place
@@ -37,11 +37,8 @@ class Chain:
 
     def circuit(self, network: Network, input_unit: float = 1.0) -> Circuit:
         """infer, fold, lower, align: from the trained network to the chip's vocabulary and clock."""
-        check(network)
         inferred = self._take("infer", infer(network))
-        check(inferred)
         folded = self._take("fold", fold(inferred))
-        check(folded)
         lowered = self._take("lower", lower(folded, self.profile, input_unit))
         check_circuit(lowered)
         aligned = self._take("align", align(lowered, self.profile))

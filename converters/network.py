@@ -132,13 +132,16 @@ class Neuron:
         n[t] = how many spikes w[t] is worth: 0 or 1, or up to max_spikes
         v[t] = w[t], reset where n[t] > 0                          (reset at the same step only)
 
+    With ``reset_carries`` the two lines of "subtract" are one: w[t] is taken lower by r[t-1] · threshold for the
+    decision, and v[t] = w[t] - (n[t] - r[t-1]) · threshold gives it back.
+
     Attributes:
         current_decay: a, or None for a neuron without synaptic current.
         input_gain: what multiplies the input.
         membrane_decay: b; 1 for an integrator, 0 for a memoryless threshold.
         current_gain: what multiplies u on its way into v.
         bias: constant that enters v at every step (a leak potential: (1 - b) · v_leak).
-        threshold: in units of v; ignored when ``reset`` is "none".
+        threshold: in units of v; ignored when not ``spiking``.
         comparison: ">" or ">=": does a membrane exactly at the threshold fire.
         spiking: False for leaky integrators, whose output is v itself.
         reset: "value" (to v_reset), "subtract" (n · threshold), or "none".
@@ -147,6 +150,9 @@ class Neuron:
             (snnTorch's default).
         reset_discards_input: with reset "value" and reset_delay 1, w[t] is v_reset itself and that step's input is
             lost to v (snnTorch Synaptic, RLeaky, RSynaptic).
+        reset_carries: with reset "subtract" and reset_delay 0, a membrane that is still above the threshold after its
+            reset (it was worth two spikes) does not simply fire again: that step is decided one threshold lower
+            (snnTorch's ``reset_delay=False``, "avoid double reset").
         max_spikes: at most this many spikes per step; None for no limit.
         v_min: lower bound of v, or None.
         v_init, u_init: state before the first step.
@@ -164,6 +170,7 @@ class Neuron:
     v_reset: Array = field(default_factory=_zero)
     reset_delay: Literal[0, 1] = 0
     reset_discards_input: bool = False
+    reset_carries: bool = False
     max_spikes: int | None = 1
     v_min: Array | None = None
     v_init: Array = field(default_factory=_zero)

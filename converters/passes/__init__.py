@@ -1,1 +1,1 @@
-"""TODO."""
+"""Passes: one idea, one file; the order is in `spikeport.converters.chain`."""

@@ -256,7 +256,7 @@ def _connections(
     for edge in network.into(name):
         for key, source, lag, weights in _paths(edge, network, population):
             connections[key] = Connection(source, name, _scaled(name, weights, gain), lag)
-        constant += _constant(network.nodes[edge.source], population)
+        constant += _constant(edge.source, network, population)
     return connections, constant
 
 
@@ -281,7 +281,7 @@ def _paths(edge: Edge, network: Network, target: FloatPopulation) -> Iterator[tu
             key,
             source,
             lag + edge.delay,
-            _weights(edge.source, node, network.shapes[inner.source], target.shape),
+            _weights(edge.source, network, inner.source),
         )
 
 
@@ -295,26 +295,27 @@ def _through_delay(edge: Edge, network: Network) -> tuple[str, Lag]:
     return inner.source, steps + inner.delay + edge.delay
 
 
-def _weights(name: str, node: Node, source: Shape, target: Shape) -> FloatMap:
-    match node:
+def _weights(name: str, network: Network, source: str) -> FloatMap:
+    match node := network.nodes[name]:
         case Linear(weight):
             return DenseMap(_double(weight))
         case Conv():
-            return _conv_map(node, source, target)
+            return _conv_map(node, network.shapes[source], network.shapes[name])
         case SparseMap(matrix):
             return SparseWeights(csr_array(matrix.astype(np.float64)))
     raise ModelError(f"{name}: a {type(node).__name__} is still in the graph; run the pass fold first.")
 
 
-def _constant(node: Node, target: FloatPopulation) -> NDArray[np.float64]:
+def _constant(name: str, network: Network, target: FloatPopulation) -> NDArray[np.float64]:
     """The bias of a linear node for each target neuron, (n,)."""
+    node = network.nodes[name]
     bias = node.bias if isinstance(node, Linear | Conv | SparseMap) else None
     if bias is None:
         return np.zeros(target.size)
     if not isinstance(node, Conv):
         return _double(bias).reshape(-1)
-    channels = _double(bias).reshape(-1, *[1] * (len(target.shape) - 1))
-    return np.broadcast_to(channels, target.shape).reshape(-1)
+    shape = network.shapes[name]
+    return np.broadcast_to(_double(bias).reshape(-1, *[1] * (len(shape) - 1)), shape).reshape(-1)
 
 
 def _conv_map(conv: Conv, source: Shape, target: Shape) -> ConvMap:
