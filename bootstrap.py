@@ -106,12 +106,25 @@ def write_stamp(stamp: "dict[str, object]") -> None:
 
 def create() -> None:
     """An empty environment of our own; somebody else's is never deleted."""
-    if VENV.exists() and not OWNER.exists():
+    VENV.mkdir(exist_ok=True)
+    if any(VENV.iterdir()) and not OWNER.exists():
         raise RuntimeError(f"{VENV} exists and was not made by `make`. Move it away, then run make again.")
-    shutil.rmtree(VENV, ignore_errors=True)
-    VENV.mkdir()
-    OWNER.touch()
+    OWNER.touch()  # and it stays while the rest goes, so that a removal cut short is still known as ours
+    for old in VENV.iterdir():
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        elif old != OWNER:
+            old.unlink()
     say(f"new environment in {VENV.name}/ (Python {sys.version.split()[0]})")
+    make_venv()
+
+
+def make_venv() -> None:
+    """Fill .venv.
+
+    Raises:
+        RuntimeError: this Python cannot make environments.
+    """
     command = [sys.executable, "-m", "venv", str(VENV)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
