@@ -1,1 +1,1 @@
-"""TODO."""
+"""What users see: JSON records first, terminal tables made from them."""

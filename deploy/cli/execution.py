@@ -1,0 +1,151 @@
+"""Running a model for the command line: in batches, with progress, as one result whatever the backend."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.findings import Finding
+from spikeport.converters.network import Network, Neuron
+from spikeport.deploy.backends.float import run_float
+from spikeport.deploy.cli.output import progress
+from spikeport.deploy.cli.sources import make_codec
+from spikeport.deploy.codec import Codec
+from spikeport.deploy.compile import default_codec
+from spikeport.deploy.data import Data
+from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.encode import arrange
+from spikeport.deploy.report.run_record import Layer, Result
+from spikeport.errors import DataError
+
+BATCH = 64
+"""Samples run together: bounds the memory of the float network's spikes."""
+
+
+def run_chip(deployment: Deployment, data: Data, backend: str, record: Collection[str]) -> Result:
+    """Run a deployment on all of ``data``.
+
+    Raises:
+        DataError: shapes, names or the backend do not fit.
+    """
+    with progress(f"running {len(data.input)} samples") as report:
+        run = deployment.run(data.input, backend, record, report)
+    populations = deployment.network.populations
+    layers = {
+        name: Layer(activity.neurons, int(activity.spikes.sum()), activity.u_wraps, activity.v_clips)
+        for name, activity in run.activity.populations.items()
+        if populations[name].model != "integrator"
+    }
+    synops = {name: int(counts.sum()) for name, counts in run.activity.synops.items()}
+    return Result(
+        backend=run.backend,
+        output=run.output,
+        decoded=deployment.codec.decode(run.output),
+        codec=deployment.codec,
+        spikes=run.spikes,
+        layers=layers,
+        synops=synops,
+        input_steps=run.input_steps,
+        chip_steps=run.activity.steps,
+        findings=(*run_findings(deployment, data), *_overflows(layers)),
+    )
+
+
+def run_trained(
+    network: Network, data: Data, encode: str | None, decode: str | None, record: Collection[str]
+) -> Result:
+    """Run the trained network on all of ``data``, as its framework would.
+
+    Raises:
+        DataError: shapes, names or codes do not fit; the network has several inputs or outputs.
+    """
+    codec = make_codec(encode, decode, network)
+    names = _recorded(network, record)
+    spiking = [name for name in network.neurons if _spikes(network, name)]
+    outputs: list[NDArray[Any]] = []
+    kept: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    counts = dict.fromkeys(spiking, 0)
+    findings: list[Finding] = []
+    with progress(f"running {len(data.input)} samples") as report:
+        for first in range(0, len(data.input), BATCH):
+            inputs, clamped = _float_input(network, codec if encode else None, data.input[first : first + BATCH], first)
+            findings += clamped
+            run = run_float(network, inputs, record=spiking)
+            outputs.append(np.asarray(run.outputs[network.outputs[0]]))
+            for name in spiking:
+                counts[name] += int(np.asarray(run.spikes[name]).sum())
+            for name in names:
+                kept[name].append(np.asarray(run.spikes[name]))
+            report(min(first + BATCH, len(data.input)), len(data.input))
+    output = np.concatenate(outputs)
+    chosen = codec or default_codec(network)
+    return Result(
+        backend="float",
+        output=output.reshape(*output.shape[:2], -1),
+        decoded=chosen.decode(output),
+        codec=chosen if encode else None,
+        spikes={name: np.concatenate(parts) for name, parts in kept.items()},
+        layers={name: Layer(int(np.prod(network.shapes[name])), counts[name]) for name in spiking},
+        synops=None,
+        input_steps=output.shape[1],
+        chip_steps=None,
+        findings=(*network.findings, *dict.fromkeys(findings)),
+    )
+
+
+def run_findings(deployment: Deployment, data: Data) -> tuple[Finding, ...]:
+    """What encoding all of ``data`` has to say (values that were clamped)."""
+    if not deployment.codec.encoder.clamp:
+        return ()
+    shape = deployment.network.populations[deployment.network.inputs[0]].shape
+    parts = (deployment.codec.encode(data.input[i : i + BATCH], shape, i) for i in range(0, len(data.input), BATCH))
+    return tuple(dict.fromkeys(finding for part in parts for finding in part.findings))
+
+
+def _float_input(
+    network: Network, codec: Codec | None, batch: NDArray[Any], first: int
+) -> tuple[NDArray[np.float32], tuple[Finding, ...]]:
+    """(B, T, *shape): encoded where an encoder is named, else the data as they are."""
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise DataError(
+            f"the command line runs networks with one input and one output, not {network.inputs}, {network.outputs}"
+        )
+    shape = network.shapes[network.inputs[0]]
+    if codec is not None:
+        encoded = codec.encode(batch, shape, first)
+        return encoded.floats, encoded.findings
+    values = arrange(batch, shape)
+    if values.ndim != len(shape) + 2:
+        raise DataError(
+            f"the data have shape {batch.shape}: no time axis; static values need an encoder, "
+            "for example --encode current:steps=16,low=0,high=1"
+        )
+    return values.astype(np.float32), ()
+
+
+def _recorded(network: Network, record: Collection[str]) -> tuple[str, ...]:
+    spiking = tuple(name for name in network.neurons if _spikes(network, name))
+    if "all" in record:
+        return spiking
+    if unknown := sorted(set(record) - set(spiking)):
+        raise DataError(f"no spiking layer {', '.join(unknown)} to record; there are {', '.join(spiking)}")
+    return tuple(dict.fromkeys(record))
+
+
+def _spikes(network: Network, name: str) -> bool:
+    node = network.nodes[name]
+    return isinstance(node, Neuron) and node.spiking
+
+
+def _overflows(layers: dict[str, Layer]) -> tuple[Finding, ...]:
+    rows = [(name, layer.u_wraps, layer.v_clips) for name, layer in layers.items() if layer.u_wraps or layer.v_clips]
+    advice = "Recompile with calibration data that look like these."
+    return tuple(
+        Finding(
+            "overflow", "warning", name, f"u left 24 bits {u} times (it wrapped), v {v} times (it clipped).", advice
+        )
+        for name, u, v in rows
+    )

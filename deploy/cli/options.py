@@ -1,0 +1,81 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[Path, typer.Argument(help="A .nir file, or a .spk file that `spikeport compile` wrote.")]
+Network = Annotated[Path, typer.Argument(help="A .nir file.")]
+Deployed = Annotated[Path, typer.Argument(help="A .spk file that `spikeport compile` wrote.")]
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="PATH", help="Write the result as JSON to PATH; - prints only JSON to stdout."),
+]
+Dialect = Annotated[
+    str | None,
+    typer.Option(
+        help="What the .nir file's framework means by its nodes: name or name:key=value,..., "
+        "for example snntorch:reset=zero,reset_delay=1. Guessed from the file if absent."
+    ),
+]
+Dt = Annotated[
+    float | None,
+    typer.Option(help="Seconds per time step, where the file does not say (for example 1e-4)."),
+]
+Encode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODE",
+        help="How data become input: spikes, current, rate, latency or graded, with options, "
+        "for example current:steps=16,low=0,high=16.",
+    ),
+]
+Decode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODE",
+        help="How output becomes a class: count, first-spike, membrane, membrane-last or membrane-max.",
+    ),
+]
+
+_DATA_HELP = (
+    "A .npz or .npy file: array `input` (or the first) of shape (B, T, ...) or (B, ...), labels `label` or `labels`; "
+    "or `events` with fields x, y, p, t and `offsets`."
+)
+Data = Annotated[Path, typer.Option("--data", metavar="PATH", help=_DATA_HELP)]
+OptionalData = Annotated[Path | None, typer.Option("--data", metavar="PATH", help=_DATA_HELP)]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Which part of the data file: takes <split>_events, <split>_labels, ... (for example test)."),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(min=1, help="Use the first N samples only."),
+]
+Bin = Annotated[float, typer.Option(help="Event lists: seconds per time step.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Event lists: number of time steps; later events are left out and counted."),
+]
+Sensor = Annotated[
+    str | None,
+    typer.Option(metavar="PxHxW", help="Event lists: size of the sensor; the network's input shape if absent."),
+]
+Counts = Annotated[
+    bool,
+    typer.Option("--counts", help="Event lists: a bin holds the number of events, not just 0 or 1."),
+]
+TimeUnit = Annotated[float, typer.Option(help="Event lists: seconds per unit of the field t.")]
+
+Backend = Annotated[
+    str,
+    typer.Option(help="reference: the chip, bit for bit (.spk). float: the trained network (.nir)."),
+]
+Record = Annotated[
+    str,
+    typer.Option(metavar="NAMES", help="Keep the spikes of these layers: all, or names with commas between."),
+]

@@ -1,0 +1,91 @@
+"""Where results go: tables and JSON to stdout or files, findings and progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+
+from spikeport.deploy.atomic import atomic_write, check_writable
+
+if TYPE_CHECKING:
+    from spikeport.converters.findings import Finding
+
+STDOUT = Path("-")
+
+
+def check_targets(*paths: Path | None) -> None:
+    """Refuse files that cannot be written before the work is done.
+
+    Raises:
+        OutputError: naming the first such file.
+    """
+    for path in paths:
+        if path is not None and path != STDOUT:
+            check_writable(path)
+
+
+def show(record: Mapping[str, Any], tables: Iterable[RenderableType], target: Path | None) -> None:
+    """Print ``tables``, write ``record`` as JSON to ``target``; with ``-`` JSON takes the place of the tables."""
+    text = to_json(record)
+    if target == STDOUT:
+        sys.stdout.write(text)
+        return
+    console = Console()
+    for table in tables:
+        console.print(table)
+    if target is not None:
+        with atomic_write(target) as file:
+            file.write(text.encode())
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """JSON with a newline at its end; what is not finite becomes null, arrays become lists."""
+    return json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def tell(findings: Iterable[Finding]) -> None:
+    """Findings, to stderr."""
+    console = Console(stderr=True)
+    for finding in findings:
+        style, word = ("yellow", "warning") if finding.severity == "warning" else ("dim", "note")
+        console.print(f"[{style}]{word}[/]: {escape(str(finding))}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, in terminals only; call what it gives with (done, in all)."""
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def status(title: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr, in terminals only, that says what is being done."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda what: None
+        return
+    with console.status(title) as line:
+        yield lambda what: line.update(f"{title}: {escape(what)}")

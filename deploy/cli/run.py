@@ -1,0 +1,64 @@
+"""``spikeport run``: data through a deployment, or through the trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport.deploy.cli import options
+
+
+def run_model(
+    model: options.Model,
+    data: options.Data,
+    backend: options.Backend = "reference",
+    dialect: options.Dialect = None,
+    dt: options.Dt = None,
+    encode: options.Encode = None,
+    decode: options.Decode = None,
+    record: options.Record = "",
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write an .npz: `output` (B, T, n), `prediction`, `label`, and `spikes/<layer>` for recorded layers, "
+            "on the input's clock.",
+        ),
+    ] = None,
+    split: options.Split = None,
+    samples: options.Samples = None,
+    bin: options.Bin = 1e-3,
+    steps: options.Steps = None,
+    sensor: options.Sensor = None,
+    counts: options.Counts = False,
+    time_unit: options.TimeUnit = 1e-6,
+    json: options.Json = None,
+) -> None:
+    """Run data through a model and count what happened; accuracy where the data have labels."""
+    from spikeport.deploy.cli.execution import run_chip, run_trained
+    from spikeport.deploy.cli.output import check_targets, show, tell
+    from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment, read_network
+    from spikeport.deploy.report.run_record import run_record, run_tables, save_arrays
+    from spikeport.errors import DataError
+
+    check_targets(json, save)
+    binning = make_binning(bin, steps, sensor, counts, time_unit)
+    names = tuple(name.strip() for name in record.split(",") if name.strip())
+    if backend == "float":
+        network = read_network(model, dialect, dt)
+        given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]])
+        result = run_trained(network, given, encode, decode, names)
+    else:
+        if (encode, decode, dialect, dt) != (None, None, None, None):
+            raise DataError("--encode, --decode, --dialect and --dt belong to a .nir file; a deployment has its own")
+        deployment = read_deployment(model)
+        shape = deployment.network.populations[deployment.network.inputs[0]].shape
+        given = read_data(data, split, binning, samples, shape)
+        result = run_chip(deployment, given, backend, names)
+    if save is not None:
+        save_arrays(result, given.labels, save)
+    tell((*given.findings, *result.findings))
+    summary = run_record(result, given, str(model), str(data))
+    show(summary, run_tables(summary), json)

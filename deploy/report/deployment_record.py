@@ -1,0 +1,173 @@
+"""A deployment as a JSON record and as tables: the chip's registers, the cores, what quantization cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import RenderableType
+
+from spikeport.converters.chip_network import Conv2d, Dense, Sparse, Synapses
+from spikeport.converters.placement import Core
+from spikeport.deploy.codec import encoder_text
+from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.report.tables import columns, facts
+
+_REGISTERS = ("du", "dv", "vth", "bias_mant", "bias_exp")
+
+
+def deployment_record(deployment: Deployment) -> dict[str, Any]:
+    """The deployment as plain JSON values; registers that differ between neurons as [lowest, highest]."""
+    network, placement = deployment.network, deployment.placement
+    return {
+        "profile": deployment.profile.name,
+        "title": deployment.profile.title,
+        "dt": network.dt,
+        "depth": network.depth,
+        "cores": len(placement.cores),
+        "chips": placement.chips,
+        "codec": deployment.codec.as_dict(),
+        "encoder": encoder_text(deployment.codec.encoder),
+        "populations": [_population(deployment, name) for name in network.populations],
+        "synapses": [_synapses(s) for s in network.synapses.values()],
+        "core_usage": [_core(i, core, placement.seats[i]) for i, core in enumerate(placement.cores)],
+        "quantization": {
+            "synapses": {name: asdict(error) for name, error in deployment.quantization.synapses.items()},
+            "populations": {name: asdict(error) for name, error in deployment.quantization.populations.items()},
+        },
+        "provenance": asdict(deployment.provenance),
+        "findings": [finding.as_dict() for finding in deployment.findings],
+    }
+
+
+def _population(deployment: Deployment, name: str) -> dict[str, Any]:
+    p = deployment.network.populations[name]
+    return {
+        "layer": name,
+        "model": p.model,
+        "shape": list(p.shape),
+        "neurons": p.size,
+        **{register: _span(getattr(p, register)) for register in _REGISTERS},
+        "max_spikes": p.max_spikes,
+        "refractory": p.refractory,
+        "shift": p.shift,
+        "scale": p.scale,
+        "cores": len(deployment.placement.cores_of(name)),
+        "binding": deployment.placement.binding.get(name),
+    }
+
+
+def _span(values: NDArray[np.int64]) -> int | list[int]:
+    low, high = int(values.min()), int(values.max())
+    return low if low == high else [low, high]
+
+
+def _synapses(s: Synapses) -> dict[str, Any]:
+    match s.connectivity:
+        case Dense(weight=weight):
+            kind, stored = "dense", weight.size
+        case Sparse(matrix=matrix):
+            kind, stored = "sparse", matrix.nnz
+        case Conv2d(weight=weight):
+            kind, stored = "conv2d", weight.size
+    return {
+        "synapses": s.name,
+        "source": s.source,
+        "target": s.target,
+        "kind": kind,
+        "weights": int(stored),
+        "weight_exp": s.weight_exp,
+        "num_weight_bits": s.num_weight_bits,
+        "sign_mode": s.sign_mode,
+        "delay": _span(np.asarray(s.delay)),
+        "graded": s.graded,
+    }
+
+
+def _core(index: int, core: Core, seat: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "core": index,
+        "seat": list(seat),
+        "slices": [asdict(s) for s in core.slices],
+        "usage": {name: {**asdict(usage), "share": usage.share} for name, usage in core.usage.items()},
+    }
+
+
+def deployment_tables(record: Mapping[str, Any]) -> list[RenderableType]:
+    """The deployment for the terminal."""
+    head = facts(
+        f"compiled for {record['profile']} ({record['title']})",
+        {
+            "cores": f"{record['cores']} on {record['chips']} chip{'s' * (record['chips'] != 1)}",
+            "time step": f"{record['dt']:g} s",
+            "pipeline depth": f"{record['depth']} steps",
+            "input": record["encoder"],
+            "output": record["codec"]["decoder"]["kind"],
+        },
+    )
+    errors = record["quantization"]["populations"]
+    layers = [_layer_row(p, errors.get(p["layer"], {})) for p in record["populations"]]
+    groups = [s | {"error": _share(_error_of(record, s["synapses"]))} for s in record["synapses"]]
+    cores = [_core_row(core) for core in record["core_usage"]]
+    return [
+        head,
+        columns("layers", layers, _LAYERS),
+        columns("synapses", groups, _GROUPS),
+        columns("cores", cores, _core_names(cores)),
+    ]
+
+
+_LAYERS = {
+    "layer": "layer",
+    "model": "model",
+    "shape": "shape",
+    "registers": "du, dv, vth",
+    "cores": "cores",
+    "binding": "bound by",
+    "spike_agreement": "spikes as trained",
+    "u_peak": "u peak",
+    "v_peak": "v peak",
+}
+_GROUPS = {
+    "synapses": "synapses",
+    "kind": "kind",
+    "weights": "weights",
+    "num_weight_bits": "bits",
+    "weight_exp": "exponent",
+    "sign_mode": "sign",
+    "error": "weight error",
+}
+
+
+def _layer_row(population: Mapping[str, Any], error: Mapping[str, float]) -> dict[str, Any]:
+    shares = {key: _share(error.get(key)) for key in ("spike_agreement", "u_peak", "v_peak")}
+    spans = (_text(population[key]) for key in ("du", "dv", "vth"))
+    quiet = population["model"] == "input"
+    return {**population, **shares, "registers": "" if quiet else ", ".join(spans)}
+
+
+def _error_of(record: Mapping[str, Any], group: str) -> float | None:
+    entries = record["quantization"]["synapses"].values()
+    return next((entry["relative_error"] for entry in entries if group in entry["groups"]), None)
+
+
+def _core_row(core: Mapping[str, Any]) -> dict[str, Any]:
+    held = ", ".join(f"{s['population']}[{s['start']}:{s['stop']}]" for s in core["slices"])
+    shares = {name: _share(usage["share"]) for name, usage in core["usage"].items()}
+    return {"core": core["core"], "seat": core["seat"], "holds": held, **shares}
+
+
+def _core_names(rows: list[dict[str, Any]]) -> dict[str, str]:
+    resources = dict.fromkeys(key for row in rows for key in row if key not in ("core", "seat", "holds"))
+    return {"core": "core", "holds": "holds", **{name: name for name in resources}}
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _text(value: int | list[int]) -> str:
+    return f"{value[0]}..{value[1]}" if isinstance(value, list) else str(value)

@@ -1,0 +1,58 @@
+"""Terminal tables from plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import floor, log10
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+
+
+def si(value: float | None, unit: str) -> str:
+    """Three digits with an SI prefix: ``1.23 µJ``; ``unknown`` for None."""
+    if value is None:
+        return "unknown"
+    if value == 0:
+        return f"0 {unit}"
+    exponent = min(max(3 * floor(log10(abs(value)) / 3 + 1e-12), -15), 9)
+    return f"{value / 10.0**exponent:.3g} {_PREFIXES[exponent]}{unit}"
+
+
+def text(value: Any) -> str:
+    """A cell: numbers short, None empty, lists with ×."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return "×".join(map(str, value))
+    return str(value)
+
+
+def columns(title: str, rows: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> Table:
+    """One line per record; ``names``: key of the record to heading."""
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    body = [[text(row.get(key)) for key in names] for row in rows]
+    for i, heading in enumerate(names.values()):
+        numeric = i > 0 and all(line[i][:1].isdecimal() or not line[i] for line in body)
+        table.add_column(escape(heading), justify="right" if numeric else "left", overflow="fold")
+    for line in body:
+        table.add_row(*map(escape, line))
+    return table
+
+
+def facts(title: str, entries: Mapping[str, Any]) -> Table:
+    """Two columns: what, and its value."""
+    table = Table(title=escape(title), title_justify="left", box=None, show_header=False)
+    for key, value in entries.items():
+        table.add_row(escape(key), escape(text(value)))
+    return table
