@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from spikeport.converters.chip_network import ChipNetwork, Dense, Population, Sparse, Synapses
 from spikeport.converters.placement import Core, Placement, Slice, Usage
 from spikeport.deploy.activity import Activity, PopulationActivity
-from spikeport.deploy.estimate.estimate import Estimate, estimate
+from spikeport.deploy.estimate import Estimate, estimate
 from spikeport.errors import DataError
 from spikeport.hw_profiles.profile import Profile, load_profile
 from spikeport.hw_profiles.quantity import Quantity
