@@ -247,7 +247,7 @@ LINKS = st.sampled_from(["scale", "scale_per_channel", "scale_per_neuron", "pool
 @given(st.lists(LINKS, max_size=4), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_any_chain_is_one_map(links: list[str], flat: bool) -> None:
-    shape, nodes = (2, 9, 8), {}
+    shape, nodes = (2, 18, 16), {}
     for k, link in enumerate(links):
         nodes[f"{link}{k}"] = {
             "scale": Scale(normal()), "scale_per_channel": Scale(normal(2, 1, 1)),
@@ -259,7 +259,7 @@ def test_any_chain_is_one_map(links: list[str], flat: bool) -> None:
     if flat:
         size = int(np.prod(shape))
         nodes |= {"flatten": Flatten(0, 2), "gain": Scale(normal(size)), "fc": Linear(normal(5, size), normal(5))}
-    result, _ = folded(chain((2, 9, 8), **nodes))
+    result, _ = folded(chain((2, 18, 16), **nodes))
     assert len(result.nodes) == (3 if nodes else 2)
 
 
@@ -387,6 +387,13 @@ def test_axes_merged_before_a_convolution_unroll_it() -> None:
     result, findings = folded(chain((2, 3, 3), flatten=Flatten(1, 2), conv=conv(2, 2, (3,))))
     assert isinstance(only_linear(result)[1], SparseMap)
     assert "(2, 3, 3) as (2, 9)" in findings[0].message
+
+
+def test_axes_merged_between_convolutions_unroll_them() -> None:
+    nodes = {"conv1": conv(2, 2, (2, 2)), "flatten": Flatten(1, 2), "conv2": conv(2, 2, (3,), padding=1)}
+    result, findings = folded(chain((2, 4, 4), **nodes))
+    assert isinstance(only_linear(result)[1], SparseMap)
+    assert "gives as (2, 3, 3) the next reads as (2, 9)" in findings[0].message
 
 
 def test_a_sparse_map_that_was_there_before_is_no_news() -> None:
