@@ -10,6 +10,7 @@ from spikeport.hw_profiles.prices import Prices
 from spikeport.hw_profiles.quantity import Evidence, Quantity, weakest
 
 PJ = 1e-12
+NS = 1e-9
 MW = 1e-3
 
 
@@ -22,7 +23,7 @@ class Line:
         count: how often; for "static" chips × seconds (None where the latency is unknown).
         price: of one, in ``unit`` ("pJ"; "mW" for "static"); None where unknown.
         energy_j: None where count or price is.
-        source, evidence: of the price.
+        source, evidence: of the price; for "static" the weakest of power and latency.
     """
 
     name: str
@@ -65,10 +66,14 @@ def static_line(chips: int, seconds: float | None, time_evidence: Evidence, pric
 def event_energy(counts: Mapping[str, float], prices: Prices) -> tuple[float, bool]:
     """Joules of the priced events among ``counts``, and whether all that happened have a price."""
     happened = [(n, prices.energy(event).value) for event, n in counts.items() if n > 0]
-    return sum(n * value * PJ for n, value in happened if value is not None), all(v is not None for _, v in happened)
+    return sum((n * value * PJ for n, value in happened if value is not None), 0.0), all(
+        v is not None for _, v in happened
+    )
 
 
 def event_seconds(counts: Mapping[str, float], prices: Prices) -> tuple[float, bool]:
     """Seconds of core time of ``counts``, and whether all that happened have a price."""
     happened = [(n, prices.time(event).value) for event, n in counts.items() if n > 0]
-    return sum(n * value * 1e-9 for n, value in happened if value is not None), all(v is not None for _, v in happened)
+    return sum((n * value * NS for n, value in happened if value is not None), 0.0), all(
+        v is not None for _, v in happened
+    )

@@ -26,11 +26,11 @@ from spikeport.deploy.estimate.counts import (
     core_neurons,
     kind_shares,
 )
+from spikeport.deploy.estimate.energy import NS
 from spikeport.hw_profiles.prices import Prices
 from spikeport.hw_profiles.profile import Profile
 from spikeport.hw_profiles.quantity import Curve, Evidence, Quantity, weakest
 
-NS = 1e-9
 WORK = tuple(e for e in EVENTS if e not in {"hop_east_west", "hop_north_south", "chip_crossing", "input_packet"})
 """Events that keep a core busy; packets under way do not, they lengthen the step by the longest way."""
 

@@ -65,7 +65,7 @@ def estimate(
         dynamic_j=dynamic_j,
         static_j=static.energy_j,
         energy_j=energy_j,
-        known_j=sum(line.energy_j for line in lines if line.energy_j is not None),
+        known_j=sum((line.energy_j for line in lines if line.energy_j is not None), 0.0),
         missing=_missing(lines, latency),
         not_covered=tuple(f"{line.name}: {line.source}" for line in lines if not line.covered),
         evidence=weakest(line.evidence for line in lines),
