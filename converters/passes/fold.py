@@ -14,8 +14,8 @@ What comes out, on every path::
   SparseMap where that is smaller or nothing else is exact.
 
 Exact in real arithmetic. Products are computed in float64 and stored in float64 where a part of the path was float64,
-else rounded once to float32: a relative error of at most 2^-24 per weight, none at all for pools
-that do not overlap (averages: over a power of two) and for reordering. A membrane within that distance of its threshold may decide otherwise.
+else rounded once to float32: a relative error of at most 2^-24 per weight, none at all for pools that do not overlap
+(averages: over a power of two) and for reordering. A membrane that close to its threshold may decide otherwise.
 """
 
 from __future__ import annotations
