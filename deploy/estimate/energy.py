@@ -65,15 +65,14 @@ def static_line(chips: int, seconds: float | None, time_evidence: Evidence, pric
 
 def event_energy(counts: Mapping[str, float], prices: Prices) -> tuple[float, bool]:
     """Joules of the priced events among ``counts``, and whether all that happened have a price."""
-    happened = [(n, prices.energy(event).value) for event, n in counts.items() if n > 0]
-    return sum((n * value * PJ for n, value in happened if value is not None), 0.0), all(
-        v is not None for _, v in happened
-    )
+    return _priced([(n, prices.energy(event).value) for event, n in counts.items() if n > 0], PJ)
 
 
 def event_seconds(counts: Mapping[str, float], prices: Prices) -> tuple[float, bool]:
     """Seconds of core time of ``counts``, and whether all that happened have a price."""
-    happened = [(n, prices.time(event).value) for event, n in counts.items() if n > 0]
-    return sum((n * value * NS for n, value in happened if value is not None), 0.0), all(
-        v is not None for _, v in happened
-    )
+    return _priced([(n, prices.time(event).value) for event, n in counts.items() if n > 0], NS)
+
+
+def _priced(happened: list[tuple[float, float | None]], unit: float) -> tuple[float, bool]:
+    known = [n * value * unit for n, value in happened if value is not None]
+    return sum(known, 0.0), len(known) == len(happened)
