@@ -19,8 +19,13 @@ from spikeport.errors import ModelError
 Link = tuple[str, str]
 
 
-def delay_feedback(links: Collection[Link], inputs: Iterable[str], neurons: Collection[str],
-                   delays: Collection[str] = ()) -> tuple[Edge, ...]:
+def delay_feedback(
+    links: Collection[Link],
+    inputs: Iterable[str],
+    neurons: Collection[str],
+    delays: Collection[str] = (),
+    at_neuron: bool = True,
+) -> tuple[Edge, ...]:
     """Edges with one step of delay wherever a cycle needs it.
 
     Inside each strongly connected component the nodes nearest to the inputs are its entrance; edges that lead back
@@ -31,6 +36,8 @@ def delay_feedback(links: Collection[Link], inputs: Iterable[str], neurons: Coll
         inputs: names of the Input nodes.
         neurons: names of nodes with a membrane.
         delays: names of Delay nodes of at least one step; a cycle through one needs no further delay.
+        at_neuron: False leaves the delay where the cycle closes: a recurrent map then gives nothing at t = 0, its
+            bias included (nirtorch's executor, on which Norse runs, and Sinabs' recurrent layers).
 
     Raises:
         ModelError: a cycle without any neuron and without delay.
@@ -41,7 +48,7 @@ def delay_feedback(links: Collection[Link], inputs: Iterable[str], neurons: Coll
     delayed: set[Link] = set()
     while components := _cyclic_components(graph):
         for component in components:
-            found = _feedback(graph, component, near, set(neurons))
+            found = _feedback(graph, component, near, set(neurons) if at_neuron else set(graph))
             delayed |= found
             graph.remove_edges_from(found)
     return tuple(sorted((Edge(a, b, int((a, b) in delayed)) for a, b in links), key=lambda e: (e.source, e.target)))

@@ -31,14 +31,14 @@ class Chosen:
     findings: tuple[Finding, ...]
 
 
-def choose_dialect(nodes: Mapping[str, RawNode], named: str | None, dt: float | None, inferred: bool = True) -> Chosen:
+def choose_dialect(nodes: Mapping[str, RawNode], named: str | None, dt: float | None, speak: bool = True) -> Chosen:
     """Settle the dialect.
 
     Args:
         nodes: the flat graph.
         named: the user's dialect, or None.
         dt: the user's dt in seconds, or None.
-        inferred: whether guesses are to be reported (not when spikeport's own record says everything).
+        speak: whether to report (not when spikeport's own record says everything).
 
     Raises:
         DialectError: an unusable dialect or dt, or no evidence for any.
@@ -55,7 +55,7 @@ def choose_dialect(nodes: Mapping[str, RawNode], named: str | None, dt: float | 
     dialect, more = _with_dt(dialect, said, dt, neurons)
     _require_dt(dialect, nodes, neurons, named)
     findings += more
-    return Chosen(dialect, tuple(findings + _open_questions(dialect, said, neurons)) if inferred else ())
+    return Chosen(dialect, tuple(findings + _open_questions(dialect, said, neurons)) if speak else ())
 
 
 def _recognised(neurons: Sequence[Fields]) -> tuple[Dialect, list[Finding]]:
@@ -98,21 +98,67 @@ def _require_dt(dialect: Dialect, nodes: Mapping[str, RawNode], neurons: Sequenc
 
 
 def _open_questions(dialect: Dialect, said: frozenset[str], neurons: Sequence[Fields]) -> list[Finding]:
-    spiking = [f for f in neurons if f.node.type in ("LIF", "CubaLIF", "IF")]
-    missing = [key for key in ("reset", "reset_delay") if key not in said]
-    if not spiking or not dialect.reset_is_choice or "reset" not in missing:
+    """What the framework's exporter does not write and the user has not said."""
+    kinds = {f.node.type for f in neurons}
+    if not kinds & {"LIF", "CubaLIF", "IF"}:
         return []
+    found = []
+    if "reset" in dialect.lost and "reset" not in said:
+        found.append(_reset_assumed(dialect))
+    rest = [k for k in dialect.lost if not k.startswith("reset") and not said & {k, *_SAME.get(k, ())}]
+    if kinds <= {"IF"}:
+        rest = [k for k in rest if k not in ("norm_input", "tau_syn")]
+    if rest:
+        found.append(_settings_assumed(dialect, rest))
+    if dialect.name == "rockpool":
+        found.append(_ROCKPOOL_LOSES)
+    return found
+
+
+# Keys that say the same thing in other words.
+_SAME: Mapping[str, tuple[str, ...]] = {
+    "spike": ("max_spikes",),
+    "max_spikes": ("spike",),
+    "norm_input": ("gain",),
+    "v_min": ("if_v_min",),
+}
+_ROCKPOOL_LOSES = Finding(
+    "exporter-loses-parameters",
+    "warning",
+    "",
+    "Rockpool's exporter writes neither the neurons' trained bias nor their recurrent weights.",
+    "If the model had them (has_bias, has_rec), its spikes cannot be reproduced from this file.",
+)
+
+
+def _reset_assumed(dialect: Dialect) -> Finding:
     moment = "in the next step" if dialect.reset_delay else "in the same step"
-    example = f"{dialect.name}:reset=zero,reset_delay={dialect.reset_delay}"
-    return [
-        Finding(
-            "reset-rule-assumed",
-            "warning",
-            "",
-            f"the file does not carry the reset rule; {dialect.name}'s default is assumed: {dialect.reset}, {moment}.",
-            f"If the model was trained otherwise, say so: --dialect {example}.",
-        )
-    ]
+    example = f"{dialect.name}:reset={'subtract' if dialect.reset == 'value' else 'zero'},reset_delay={dialect.reset_delay}"
+    return Finding(
+        "reset-rule-assumed",
+        "warning",
+        "",
+        f"the file does not carry the reset rule; {dialect.name}'s default is assumed: {dialect.reset}, {moment}.",
+        f"If the model was trained otherwise, say so: --dialect {example}.",
+    )
+
+
+def _settings_assumed(dialect: Dialect, keys: Sequence[str]) -> Finding:
+    defaults = {
+        "spike": "single" if dialect.max_spikes == 1 else "multi",
+        "max_spikes": dialect.max_spikes or "none",
+        "norm_input": str(dialect.gain == "norm").lower(),
+        "v_min": f"{dialect.v_min or 'none'} ({dialect.if_v_min or 'none'} for IF)",
+        "tau_syn": dialect.tau_syn or "none",
+    }
+    listed = ", ".join(f"{key}={defaults[key]}" for key in keys)
+    return Finding(
+        "setting-assumed",
+        "warning",
+        "",
+        f"the file does not carry {listed}; {dialect.name}'s defaults are assumed.",
+        "Where the model differs, say so in --dialect.",
+    )
 
 
 def _column(neurons: Sequence[Fields], *names: str) -> NDArray[np.float64] | None:
@@ -184,7 +230,13 @@ def _spikingjelly_dt(neurons: Sequence[Fields]) -> float | None:
 
 
 def _snntorch_dt(neurons: Sequence[Fields]) -> float | None:
-    return _ratio_dt(neurons)
+    """snnTorch writes dt = 0.0001 s; other programs that speak its dialect write their own, which is round."""
+    found, r = _ratio_dt(neurons), _column(neurons, "r")
+    return found if _is_round(found) and r is not None and r.min() > 1.0 else None
+
+
+def _is_round(dt: float | None) -> bool:
+    return dt is not None and dt == float(f"{dt:.2g}")
 
 
 def _no_dt(neurons: Sequence[Fields]) -> float | None:
@@ -201,7 +253,7 @@ _RECOVER: Mapping[str, Callable[[Sequence[Fields]], float | None]] = {
 
 def _looks_rockpool(neurons: Sequence[Fields]) -> str:
     found = _rockpool_dt(neurons)
-    if found is None or found != float(f"{found:.2g}") or _ratio_dt(neurons) is not None:
+    if not _is_round(found) or _is_round(_ratio_dt(neurons)):
         return ""
     return f"every r is (tau/dt)·exp(-dt/tau) with dt = {found:g} s, which Rockpool writes"
 

@@ -41,9 +41,11 @@ class Dialect:
         v_init: membrane before the first step: a number, ``v_reset`` or ``v_leak``.
         tau_syn: time constant of a synaptic current that the exporter lost, in ``tau_unit``; None for none.
         output_delay: 1 where spikes leave a neuron one step later (Spyx).
+        feedback: ``neuron``: recurrent maps see s[t-1], their bias acts from t = 0. ``target``: they give nothing at
+            t = 0.
         recurrent_reset_discards: with reset=zero and reset_delay=1, neurons with a current or a recurrent map lose
             the input of the step in which they are reset (snnTorch's Synaptic, RLeaky, RSynaptic).
-        reset_is_choice: the framework offers several resets, so its default is a guess. Not a key.
+        lost: keys whose value the framework's exporter does not write, so that its default is a guess. Not a key.
     """
 
     name: str
@@ -62,8 +64,9 @@ class Dialect:
     v_init: float | Literal["v_reset", "v_leak"] = 0.0
     tau_syn: float | None = None
     output_delay: Literal[0, 1] = 0
+    feedback: Literal["neuron", "target"] = "neuron"
     recurrent_reset_discards: bool = False
-    reset_is_choice: bool = False
+    lost: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The shortest written form that parses back to this dialect."""
@@ -81,15 +84,16 @@ DIALECTS: Mapping[str, Dialect] = {
     for d in (
         Dialect("nir"),
         Dialect("snntorch", dt=1e-4, if_gain="one", reset="subtract", reset_delay=1, recurrent_reset_discards=True,
-                reset_is_choice=True),
+                lost=("reset", "reset_delay")),
         Dialect("norse", dt=1e-3, tau_unit="seconds_dt", if_gain="r", current="jump", v_init="v_leak",
-                reset_is_choice=True),
+                feedback="target", lost=("reset",)),
         Dialect("sinabs", dt=1.0, tau_unit="steps", decay="exp", gain="norm", if_gain="one", current="decayed",
-                compare="ge", reset="subtract", max_spikes=None, if_v_min="-thr", reset_is_choice=True),
+                compare="ge", reset="subtract", max_spikes=None, if_v_min="-thr", feedback="target",
+                lost=("reset", "spike", "norm_input", "v_min", "tau_syn")),
         Dialect("spikingjelly", dt=1e-4, compare="ge", v_init="v_reset"),
         Dialect("rockpool", decay="exp", gain="one", if_gain="one", current="decayed", compare="ge",
-                reset="subtract", max_spikes=None),
-        Dialect("spyx", dt=1e-4, if_gain="one", reset="subtract", reset_delay=1, output_delay=1),
+                reset="subtract", max_spikes=None, lost=("max_spikes",)),
+        Dialect("spyx", dt=1e-4, if_gain="one", reset="subtract", output_delay=1),
     )
 }
 
@@ -184,6 +188,8 @@ KEYS: Mapping[str, Key] = {
                    _choice("current", "file", "jump", "decayed")),
     "compare": Key("gt, ge", "fire above the threshold, or from it on", _choice("compare", "gt", "ge")),
     "output_delay": Key("0, 1", "steps by which spikes leave a neuron later", _choice("output_delay", "0", "1")),
+    "feedback": Key("neuron, target", "recurrent maps see s[t-1] (their bias acts at once), or are silent at t = 0",
+                    _choice("feedback", "neuron", "target")),
     "recurrent_reset_discards": Key(
         "true, false", "a delayed reset to zero discards that step's input (snnTorch's Synaptic and recurrent neurons)",
         _switch("recurrent_reset_discards", False, True)),

@@ -99,14 +99,25 @@ class Fields:
             raise self.refuse(f"'{field}' reaches {np.abs(values).max():.3g}, which float32 cannot hold. Rescale the model.")
         return narrow
 
-    def fit(self, values: Mapping[str, Numbers], rank: int) -> dict[str, Numbers]:
-        """Drop leading axes of length one that parameters carry beyond the ``rank`` of what arrives (batch, time)."""
+    def fit(self, values: Mapping[str, Numbers], shape: Shape) -> dict[str, Numbers]:
+        """Parameters that broadcast to the ``shape`` that arrives.
+
+        Leading axes of length one (batch, time) beyond its rank are dropped.
+
+        Raises:
+            ModelError: a parameter of another shape.
+        """
         fitted = {}
         for field, array in values.items():
-            extra = max(array.ndim - rank, 0)
-            if any(n != 1 for n in array.shape[:extra]):
-                raise self.refuse(f"'{field}' has shape {array.shape}, but an input of {rank} axes arrives.")
-            fitted[field] = array.reshape(array.shape[extra:])
+            extra = max(array.ndim - len(shape), 0)
+            kept = array.shape[extra:]
+            sizes = zip(reversed(kept), reversed(shape), strict=False)
+            if any(n != 1 for n in array.shape[:extra]) or any(n not in (1, m) for n, m in sizes):
+                raise self.refuse(
+                    f"'{field}' has shape {array.shape}, but {shape} arrives: the layers before it do not give what the "
+                    "model was trained with. Check their strides, padding and weights in the file."
+                )
+            fitted[field] = array.reshape(kept)
         return fitted
 
 

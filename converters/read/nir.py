@@ -14,12 +14,14 @@ from spikeport.converters.graph import delay_feedback, shape_order
 from spikeport.converters.network import Edge, Input, Network, Neuron, Node, Shape
 from spikeport.converters.passes.infer import infer, merged_shape, output_shape
 from spikeport.converters.read.choose import Chosen, choose_dialect
+from spikeport.converters.read.dialects import Dialect
 from spikeport.converters.read.fields import Fields
 from spikeport.converters.read.nir_file import RawFile, RawNode, read_file
 from spikeport.converters.read.nodes import NEURON_TYPES, Place, known_fields, make_node, step_length
 from spikeport.converters.read.own_record import OwnRecord, own_record
 from spikeport.converters.read.subgraphs import FlatGraph, flatten_graph
 from spikeport.converters.read.wanted import wanted_after
+from spikeport.errors import DialectError
 
 
 def read_nir(path: Path, dialect: str | None = None, dt: float | None = None) -> Network:
@@ -42,8 +44,17 @@ def read_nir(path: Path, dialect: str | None = None, dt: float | None = None) ->
     raw = read_file(Path(path))
     flat = flatten_graph(raw.graph)
     own = own_record(raw, flat.nodes) if dialect is None else OwnRecord(None, {}, None, ())
-    chosen = choose_dialect(flat.nodes, own.dialect if own.dialect is not None else dialect, dt, inferred=own.dialect is None)
+    try:
+        chosen = choose_dialect(flat.nodes, own.dialect or dialect, dt, speak=own.dialect is None)
+    except DialectError:
+        # A graph that is broken under every dialect should say so, not ask for a dt that would not help.
+        _assemble(raw, flat, _ANY, own)
+        raise
     return _assemble(raw, flat, chosen, own)
+
+
+# Exponential decays take any time constant.
+_ANY = Chosen(Dialect("nir", dt=1e-3, decay="exp"), ())
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ def _surroundings(flat: FlatGraph, chosen: Chosen) -> _Surroundings:
     inputs = [n for n, node in flat.nodes.items() if node.type == "Input"]
     neurons = {n for n, node in flat.nodes.items() if node.type in NEURON_TYPES}
     delays = {n for n, node in flat.nodes.items() if node.type == "Delay" and _waits(n, node, chosen)}
-    edges = delay_feedback(flat.links, inputs, neurons, delays)
+    edges = delay_feedback(flat.links, inputs, neurons, delays, chosen.dialect.feedback == "neuron")
     follow: dict[str, tuple[str, ...]] = {}
     for edge in edges:
         follow[edge.source] = (*follow.get(edge.source, ()), edge.target)

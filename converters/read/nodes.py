@@ -94,7 +94,7 @@ def _linear(place: Place) -> Made:
 
 def _scale(place: Place) -> Made:
     fields = place.fields
-    factor = fields.fit({"scale": fields.numbers("scale")}, len(place.shape))["scale"]
+    factor = fields.fit({"scale": fields.numbers("scale")}, place.shape)["scale"]
     return Scale(fields.float32("scale", factor)), ()
 
 
@@ -185,7 +185,7 @@ def _flat(shape: Shape, node: Flatten) -> Shape | None:
 def _delay(place: Place) -> Made:
     """NIR's delay is a time; here it becomes whole steps."""
     fields, dialect = place.fields, place.dialect
-    delay = fields.fit({"delay": fields.numbers("delay")}, len(place.shape))["delay"]
+    delay = fields.fit({"delay": fields.numbers("delay")}, place.shape)["delay"]
     if delay.min() < 0:
         raise fields.refuse(f"'delay' must not be negative, but its smallest value is {delay.min():.6g}.")
     exact = delay / step_length(fields.name, dialect)
@@ -211,7 +211,7 @@ def step_length(name: str, dialect: Dialect) -> float:
     return dialect.dt if dialect.tau_unit == "seconds" else dialect.dt**2
 
 
-def neuron_values(fields: Fields, rank: int) -> dict[str, Numbers]:
+def neuron_values(fields: Fields, shape: Shape) -> dict[str, Numbers]:
     """A neuron's parameters, checked: finite, positive where they must be, without leading batch axes.
 
     Raises:
@@ -224,7 +224,7 @@ def neuron_values(fields: Fields, rank: int) -> dict[str, Numbers]:
         if field in values:
             fields.positive(field)
     _refuse_early_snntorch(fields, values)
-    return fields.fit(values, rank)
+    return fields.fit(values, shape)
 
 
 def _refuse_early_snntorch(fields: Fields, values: Mapping[str, Numbers]) -> None:
@@ -237,7 +237,7 @@ def _refuse_early_snntorch(fields: Fields, values: Mapping[str, Numbers]) -> Non
 
 
 def _neuron(place: Place) -> Made:
-    values = neuron_values(place.fields, len(place.shape))
+    values = neuron_values(place.fields, place.shape)
     kind = place.fields.node.type
     try:
         return neuron_of(place.fields.name, kind, values, place.dialect, place.recurrent), ()
@@ -249,7 +249,7 @@ def _neuron(place: Place) -> Made:
 
 def _threshold(place: Place) -> Made:
     fields = place.fields
-    values = fields.fit({"threshold": fields.numbers("threshold")}, len(place.shape))
+    values = fields.fit({"threshold": fields.numbers("threshold")}, place.shape)
     return neuron_of(fields.name, "Threshold", values, place.dialect, place.recurrent), ()
 
 
@@ -269,8 +269,8 @@ _OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "IF": ("r", "v_reset"),
     "I": ("r",),
 }
-NEURON_TYPES = frozenset({*_REQUIRED, "Threshold"})
 # Threshold keeps no state, but its spike closes a loop as any other.
+NEURON_TYPES = frozenset({*_REQUIRED, "Threshold"})
 _MAKERS: Mapping[str, Callable[[Place], Made]] = {
     "Input": _input,
     "Output": _output,

@@ -114,10 +114,11 @@ class _Flat:
         """Add a missing Input (Output) where exactly one node has nothing before (after) it."""
         if not self.nodes:
             raise ModelError("the graph has no nodes. Export the model again.")
-        targets, sources = {b for _, b in self.links}, {a for a, _ in self.links}
+        targets = {b for _, b in self.links}
         if not any(node.type == "Input" for node in self.nodes.values()):
             first = self.only([n for n in self.nodes if n not in targets], "Input", "input")
             self.links.append((self.free("input", "Input"), first))
+        sources = {a for a, _ in self.links}
         if not any(node.type == "Output" for node in self.nodes.values()):
             last = self.only([n for n in self.nodes if n not in sources], "Output", "output")
             self.links.append((last, self.free("output", "Output")))
