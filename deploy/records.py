@@ -34,7 +34,10 @@ class NonsenseError(Exception):
 
 
 def to_plain(value: object, path: str, arrays: Arrays) -> Json:
-    """``value`` as JSON; its arrays go into ``arrays`` under their path (integers in the smallest type that fits)."""
+    """``value`` as JSON; its arrays go into ``arrays`` under their path (integers in the smallest type that fits).
+
+    A NumPy scalar becomes a plain number; where an array is annotated, it comes back as one of no dimensions.
+    """
     if isinstance(value, np.ndarray):
         arrays[path] = compact(value)
         return {"array": path}
@@ -135,9 +138,12 @@ def _mapping(hint: Any, plain: Json, path: str, arrays: Arrays) -> dict[Any, Any
 
 
 def _array(hint: Any, plain: Json, path: str, arrays: Arrays) -> NDArray[Any]:
-    _require(isinstance(plain, dict) and plain.get("array") in arrays, path, "its array is missing")
     (wanted,) = get_args(get_args(hint)[1])
-    stored, whole = arrays[plain["array"]], np.dtype(wanted).kind == "i"
+    whole = np.dtype(wanted).kind == "i"
+    if type(plain) is (int if whole else float):
+        return np.asarray(plain, dtype=wanted)
+    _require(isinstance(plain, dict) and plain.get("array") in arrays, path, "its array is missing")
+    stored = arrays[plain["array"]]
     fits = stored.dtype in _INTEGERS if whole else stored.dtype == np.dtype(wanted)
     _require(fits, path, f"an array of {stored.dtype} instead of {np.dtype(wanted)}")
     return stored.astype(wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -140,12 +140,11 @@ def _spikes(network: Network, name: str) -> bool:
     return isinstance(node, Neuron) and node.spiking
 
 
-def _overflows(layers: dict[str, Layer]) -> tuple[Finding, ...]:
-    rows = [(name, layer.u_wraps, layer.v_clips) for name, layer in layers.items() if layer.u_wraps or layer.v_clips]
+def _overflows(layers: Mapping[str, Layer]) -> tuple[Finding, ...]:
     advice = "Recompile with calibration data that look like these."
     return tuple(
-        Finding(
-            "overflow", "warning", name, f"u left 24 bits {u} times (it wrapped), v {v} times (it clipped).", advice
-        )
-        for name, u, v in rows
+        Finding("overflow", "warning", name, f"{register} left its 24 bits {count} times and {what}.", advice)
+        for name, layer in layers.items()
+        for register, count, what in (("u", layer.u_wraps, "wrapped"), ("v", layer.v_clips, "was clipped"))
+        if count
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from spikeport.converters.findings import Finding
 
 STDOUT = Path("-")
+FILE_WIDTH = 140
+"""Columns of a table that goes into a file or a pipe."""
 
 
 def check_targets(*paths: Path | None) -> None:
@@ -38,7 +40,7 @@ def show(record: Mapping[str, Any], tables: Iterable[RenderableType], target: Pa
     if target == STDOUT:
         sys.stdout.write(text)
         return
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     for table in tables:
         console.print(table)
     if target is not None:

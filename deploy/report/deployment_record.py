@@ -162,7 +162,7 @@ def _core_row(core: Mapping[str, Any]) -> dict[str, Any]:
 
 def _core_names(rows: list[dict[str, Any]]) -> dict[str, str]:
     resources = dict.fromkeys(key for row in rows for key in row if key not in ("core", "seat", "holds"))
-    return {"core": "core", "holds": "holds", **{name: name for name in resources}}
+    return {"core": "core", "holds": "holds", **{name: name.removeprefix("synaptic ") for name in resources}}
 
 
 def _share(value: float | None) -> str:

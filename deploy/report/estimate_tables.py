@@ -40,7 +40,17 @@ def estimate_tables(records: Sequence[Mapping[str, Any]]) -> list[RenderableType
 
 
 def _cells(records: Sequence[Mapping[str, Any]], key: str, unit: str) -> dict[str, str]:
-    return {str(i): si(record[key], unit) for i, record in enumerate(records)}
+    return {str(i): _cell(record, key, unit) for i, record in enumerate(records)}
+
+
+def _cell(record: Mapping[str, Any], key: str, unit: str) -> str:
+    """A price list that leaves static power out gives 0 J for it, which would read like a measurement."""
+    static = [line["evidence"] for line in record["lines"] if line["name"] == "static"]
+    if key == "static_j" and static == ["not-modelled"]:
+        return "not modelled"
+    if key == "known_j" and record["known_j"] == 0 and record["missing"]:
+        return "none"
+    return si(record[key], unit)
 
 
 def _count_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -56,6 +66,8 @@ def _layer_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _part(part: Mapping[str, Any]) -> str:
+    if not part["complete"] and part["energy_j"] == 0:
+        return "unknown"
     return si(part["energy_j"], "J") + ("" if part["complete"] else " +?")
 
 
