@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import networkx as nx
 
-from spikeport.converters.network import Delay, Edge, Input, Network, Neuron
+from spikeport.converters.network import Delay, Edge, Network
 from spikeport.errors import ModelError
 
 Link = tuple[str, str]
@@ -70,8 +70,9 @@ def distances(links: Iterable[Link], inputs: Iterable[str]) -> dict[str, int]:
     return near
 
 
-def order(names: Collection[str], edges: Collection[Edge], inputs: Collection[str],
-          delays: Collection[str] = ()) -> tuple[str, ...]:
+def order(
+    names: Collection[str], edges: Collection[Edge], inputs: Collection[str], delays: Collection[str] = ()
+) -> tuple[str, ...]:
     """All nodes, each after every source whose value it needs in the same step.
 
     Raises:
@@ -84,7 +85,9 @@ def order(names: Collection[str], edges: Collection[Edge], inputs: Collection[st
     placed = _settle(near, edges, frozenset(delays))
     stuck = sorted(set(names) - set(placed))
     if stuck:
-        raise ModelError(f"{_listed(stuck)}: a cycle without a step of delay, or fed by one. Put a neuron or a Delay in it.")
+        raise ModelError(
+            f"{_listed(stuck)}: a cycle without a step of delay, or fed by one. Put a neuron or a Delay in it."
+        )
     return placed
 
 

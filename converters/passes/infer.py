@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.converters.findings import Finding, Outcome
-from spikeport.converters.graph import network_order, shape_order
+from spikeport.converters.graph import network_order, shape_order, waiting_delays
 from spikeport.converters.network import (
     Conv,
     Delay,
@@ -64,7 +64,7 @@ def check(network: Network) -> None:
     _check_edges(network)
     if not network.inputs or not network.outputs:
         raise ModelError("the network has no Input or no Output node: nothing could enter or leave. Add one.")
-    network_order(network)
+    _check_order(network)
     missing = [name for name in network.nodes if name not in network.shapes]
     if missing:
         raise ModelError(f"node '{missing[0]}' has no shape; run infer first.")
@@ -72,6 +72,18 @@ def check(network: Network) -> None:
         shape = _incoming(network, name, network.shapes)
         if output_shape(name, node, shape) != network.shapes[name]:
             raise ModelError(f"node '{name}': its shape {network.shapes[name]} does not follow from its input {shape}.")
+
+
+def _check_order(network: Network) -> None:
+    """The nodes' own order computes every same-step value before it is used."""
+    network_order(network)
+    rank = {name: i for i, name in enumerate(network.nodes)}
+    waiting = set(waiting_delays(network))
+    for edge in network.edges:
+        if edge.delay == 0 and edge.target not in waiting and rank[edge.source] >= rank[edge.target]:
+            raise ModelError(
+                f"node '{edge.target}' stands before '{edge.source}', whose value it needs; run infer first."
+            )
 
 
 def dead_ends(network: Network) -> tuple[Finding, ...]:
@@ -106,9 +118,13 @@ def _check_edge(edge: Edge, nodes: Mapping[str, Node]) -> None:
         if name not in nodes:
             raise ModelError(f"edge '{edge.source}' -> '{edge.target}': there is no node '{name}'.")
     if edge.delay < 0:
-        raise ModelError(f"edge '{edge.source}' -> '{edge.target}' has a delay of {edge.delay} steps; it cannot be negative.")
+        raise ModelError(
+            f"edge '{edge.source}' -> '{edge.target}' has a delay of {edge.delay} steps; it cannot be negative."
+        )
     if isinstance(nodes[edge.target], Input) or isinstance(nodes[edge.source], Output):
-        raise ModelError(f"edge '{edge.source}' -> '{edge.target}' leads into an Input or out of an Output. Turn it around.")
+        raise ModelError(
+            f"edge '{edge.source}' -> '{edge.target}' leads into an Input or out of an Output. Turn it around."
+        )
 
 
 def _incoming(network: Network, name: str, shapes: Mapping[str, Shape]) -> Shape | None:
@@ -128,7 +144,9 @@ def merged_shape(name: str, sources: list[tuple[str, Shape]]) -> Shape | None:
     first, shape = sources[0]
     for other, found in sources[1:]:
         if found != shape:
-            raise ModelError(f"node '{name}' sums '{first}' of shape {shape} and '{other}' of shape {found}; they must be equal.")
+            raise ModelError(
+                f"node '{name}' sums '{first}' of shape {shape} and '{other}' of shape {found}; they must be equal."
+            )
     return shape
 
 
@@ -148,7 +166,9 @@ def output_shape(name: str, node: Node, shape: Shape | None) -> Shape:
 
 def _sized(name: str, shape: Shape) -> Shape:
     if any(n < 1 for n in shape) or prod(shape) > MAX_ELEMENTS:
-        raise ModelError(f"node '{name}' would have the shape {shape}; every axis needs 1 to {MAX_ELEMENTS} elements in all.")
+        raise ModelError(
+            f"node '{name}' would have the shape {shape}; every axis needs 1 to {MAX_ELEMENTS} elements in all."
+        )
     return shape
 
 
@@ -212,8 +232,18 @@ def _broadcast(name: str, shape: Shape, **arrays: Any) -> Shape:
 
 
 def _neuron(name: str, node: Neuron, shape: Shape) -> Shape:
-    fields = ("threshold", "membrane_decay", "current_decay", "input_gain", "current_gain", "bias", "v_reset", "v_min",
-              "v_init", "u_init")
+    fields = (
+        "threshold",
+        "membrane_decay",
+        "current_decay",
+        "input_gain",
+        "current_gain",
+        "bias",
+        "v_reset",
+        "v_min",
+        "v_init",
+        "u_init",
+    )
     arrays = {field: getattr(node, field) for field in fields if getattr(node, field) is not None}
     return _broadcast(name, shape, **arrays)
 

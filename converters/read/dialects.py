@@ -69,12 +69,13 @@ class Dialect:
     lost: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The shortest written form that parses back to this dialect."""
+        """The written form that parses back to this dialect: dt, and what differs from the framework's defaults."""
         base = DIALECTS[self.name]
         said = [
             f"{f.name}={_written(getattr(self, f.name))}"
             for f in fields(self)
-            if f.name in KEYS and getattr(self, f.name) != getattr(base, f.name)
+            if f.name in KEYS
+            and (getattr(self, f.name) != getattr(base, f.name) or (f.name == "dt" and self.dt is not None))
         ]
         return self.name + (":" + ",".join(said) if said else "")
 
@@ -83,16 +84,52 @@ DIALECTS: Mapping[str, Dialect] = {
     d.name: d
     for d in (
         Dialect("nir"),
-        Dialect("snntorch", dt=1e-4, if_gain="one", reset="subtract", reset_delay=1, recurrent_reset_discards=True,
-                lost=("reset", "reset_delay")),
-        Dialect("norse", dt=1e-3, tau_unit="seconds_dt", if_gain="r", current="jump", v_init="v_leak",
-                feedback="target", lost=("reset",)),
-        Dialect("sinabs", dt=1.0, tau_unit="steps", decay="exp", gain="norm", if_gain="one", current="decayed",
-                compare="ge", reset="subtract", max_spikes=None, if_v_min="-thr", feedback="target",
-                lost=("reset", "spike", "norm_input", "v_min", "tau_syn")),
+        Dialect(
+            "snntorch",
+            dt=1e-4,
+            if_gain="one",
+            reset="subtract",
+            reset_delay=1,
+            recurrent_reset_discards=True,
+            lost=("reset", "reset_delay"),
+        ),
+        Dialect(
+            "norse",
+            dt=1e-3,
+            tau_unit="seconds_dt",
+            if_gain="r",
+            current="jump",
+            v_init="v_leak",
+            feedback="target",
+            lost=("reset",),
+        ),
+        Dialect(
+            "sinabs",
+            dt=1.0,
+            tau_unit="steps",
+            decay="exp",
+            gain="norm",
+            if_gain="one",
+            current="decayed",
+            compare="ge",
+            reset="subtract",
+            max_spikes=None,
+            if_v_min="-thr",
+            feedback="target",
+            lost=("reset", "spike", "norm_input", "v_min", "tau_syn"),
+        ),
         Dialect("spikingjelly", dt=1e-4, compare="ge", v_init="v_reset"),
-        Dialect("rockpool", decay="exp", gain="one", if_gain="one", current="decayed", compare="ge",
-                reset="subtract", max_spikes=None, lost=("max_spikes",)),
+        Dialect(
+            "rockpool",
+            decay="exp",
+            gain="one",
+            if_gain="one",
+            current="decayed",
+            compare="ge",
+            reset="subtract",
+            max_spikes=None,
+            lost=("max_spikes",),
+        ),
         Dialect("spyx", dt=1e-4, if_gain="one", reset="subtract", output_delay=1),
     )
 }
@@ -165,34 +202,58 @@ def _switch(name: str, off: Any, on: Any) -> Callable[[str], Mapping[str, Any]]:
 
 KEYS: Mapping[str, Key] = {
     "dt": Key("a positive number", "seconds per step", _number("dt", 0.0)),
-    "reset": Key("zero, value, subtract, none", "what a spike does to the membrane",
-                 _choice("reset", "zero", "value", "subtract", "none")),
+    "reset": Key(
+        "zero, value, subtract, none",
+        "what a spike does to the membrane",
+        _choice("reset", "zero", "value", "subtract", "none"),
+    ),
     "reset_delay": Key("0, 1", "reset in the step of the spike, or in the next", _choice("reset_delay", "0", "1")),
-    "spike": Key("single, multi", "at most one spike per step, or as many as thresholds fit",
-                 lambda text: {"max_spikes": {"single": 1, "multi": None}[text]}),
+    "spike": Key(
+        "single, multi",
+        "at most one spike per step, or as many as thresholds fit",
+        lambda text: {"max_spikes": {"single": 1, "multi": None}[text]},
+    ),
     "max_spikes": Key("a positive integer, none", "most spikes per step", _max_spikes),
     "norm_input": Key("true, false", "scale the input by 1 - decay (Sinabs)", _switch("gain", "one", "norm")),
-    "v_min": Key("a number, a multiple of the threshold (-thr, -2thr), none", "lower bound of the membrane",
-                 _floor("v_min", "if_v_min")),
+    "v_min": Key(
+        "a number, a multiple of the threshold (-thr, -2thr), none",
+        "lower bound of the membrane",
+        _floor("v_min", "if_v_min"),
+    ),
     "if_v_min": Key("as v_min", "lower bound of the membrane of IF nodes alone", _floor("if_v_min")),
     "v_init": Key("a number, v_reset, v_leak", "membrane before the first step", _start),
-    "tau_unit": Key("seconds, steps, seconds_dt", "what the file's time constants count",
-                    _choice("tau_unit", "seconds", "steps", "seconds_dt")),
-    "tau_syn": Key("a positive number", "synaptic time constant that the exporter lost, in tau_unit",
-                   _number("tau_syn", 0.0)),
+    "tau_unit": Key(
+        "seconds, steps, seconds_dt",
+        "what the file's time constants count",
+        _choice("tau_unit", "seconds", "steps", "seconds_dt"),
+    ),
+    "tau_syn": Key(
+        "a positive number", "synaptic time constant that the exporter lost, in tau_unit", _number("tau_syn", 0.0)
+    ),
     "decay": Key("euler, exp", "1 - dt/tau or exp(-dt/tau)", _choice("decay", "euler", "exp")),
-    "gain": Key("file, one, norm", "input gain of leaky membranes: r·dt/tau, 1, 1 - decay",
-                _choice("gain", "file", "one", "norm")),
+    "gain": Key(
+        "file, one, norm",
+        "input gain of leaky membranes: r·dt/tau, 1, 1 - decay",
+        _choice("gain", "file", "one", "norm"),
+    ),
     "if_gain": Key("file, one, r", "input gain of IF and I: r·dt, 1, r", _choice("if_gain", "file", "one", "r")),
-    "current": Key("file, jump, decayed", "input gain of synaptic currents: w_in·dt/tau_syn, w_in, decay",
-                   _choice("current", "file", "jump", "decayed")),
+    "current": Key(
+        "file, jump, decayed",
+        "input gain of synaptic currents: w_in·dt/tau_syn, w_in, decay",
+        _choice("current", "file", "jump", "decayed"),
+    ),
     "compare": Key("gt, ge", "fire above the threshold, or from it on", _choice("compare", "gt", "ge")),
     "output_delay": Key("0, 1", "steps by which spikes leave a neuron later", _choice("output_delay", "0", "1")),
-    "feedback": Key("neuron, target", "recurrent maps see s[t-1] (their bias acts at once), or are silent at t = 0",
-                    _choice("feedback", "neuron", "target")),
+    "feedback": Key(
+        "neuron, target",
+        "recurrent maps see s[t-1] (their bias acts at once), or are silent at t = 0",
+        _choice("feedback", "neuron", "target"),
+    ),
     "recurrent_reset_discards": Key(
-        "true, false", "a delayed reset to zero discards that step's input (snnTorch's Synaptic and recurrent neurons)",
-        _switch("recurrent_reset_discards", False, True)),
+        "true, false",
+        "a delayed reset to zero discards that step's input (snnTorch's Synaptic and recurrent neurons)",
+        _switch("recurrent_reset_discards", False, True),
+    ),
 }
 
 

@@ -24,9 +24,11 @@ class Fields:
     node: RawNode
 
     def refuse(self, what: str) -> ModelError:
+        """The error to raise, with the node's name and type in front."""
         return ModelError(f"node '{self.name}' ({self.node.type}): {what}")
 
     def has(self, field: str) -> bool:
+        """Whether the file has this field."""
         return field in self.node.fields
 
     def numbers(self, field: str) -> Numbers:
@@ -45,14 +47,18 @@ class Fields:
             raise self.refuse(f"'{field}' is empty.")
         wrong = int((~np.isfinite(values)).sum())
         if wrong:
-            raise self.refuse(f"'{field}' has {wrong} of {values.size} values that are NaN or infinite. Train again or repair it.")
+            raise self.refuse(
+                f"'{field}' has {wrong} of {values.size} values that are NaN or infinite. Train again or repair it."
+            )
         return values
 
     def positive(self, field: str) -> Numbers:
         """Numbers that must all be greater than zero."""
         values = self.numbers(field)
         if values.min() <= 0:
-            raise self.refuse(f"'{field}' must be positive, but its smallest value is {values.min():.6g}. Repair the model.")
+            raise self.refuse(
+                f"'{field}' must be positive, but its smallest value is {values.min():.6g}. Repair the model."
+            )
         return values
 
     def integers(self, field: str, count: int, least: int, default: int | None = None) -> Shape:
@@ -75,6 +81,7 @@ class Fields:
         return self.integers(field, values.size, 0)
 
     def text(self, field: str) -> str | None:
+        """The field where it is text, else None."""
         raw = self.node.fields.get(field)
         return raw if isinstance(raw, str) else None
 
@@ -93,10 +100,13 @@ class Fields:
         return self.float32("bias", values.reshape(-1)) if values.any() else None
 
     def float32(self, field: str, values: Any) -> NDArray[np.float32]:
+        """``values`` as float32; refuses what it cannot hold."""
         with np.errstate(over="ignore"):
             narrow = np.asarray(values).astype(np.float32)
         if not np.isfinite(narrow).all():
-            raise self.refuse(f"'{field}' reaches {np.abs(values).max():.3g}, which float32 cannot hold. Rescale the model.")
+            raise self.refuse(
+                f"'{field}' reaches {np.abs(values).max():.3g}, more than float32 holds. Rescale the model."
+            )
         return narrow
 
     def fit(self, values: Mapping[str, Numbers], shape: Shape) -> dict[str, Numbers]:
@@ -114,8 +124,8 @@ class Fields:
             sizes = zip(reversed(kept), reversed(shape), strict=False)
             if any(n != 1 for n in array.shape[:extra]) or any(n not in (1, m) for n, m in sizes):
                 raise self.refuse(
-                    f"'{field}' has shape {array.shape}, but {shape} arrives: the layers before it do not give what the "
-                    "model was trained with. Check their strides, padding and weights in the file."
+                    f"'{field}' has shape {array.shape}, but {shape} arrives: the layers before it do not give "
+                    "what the model was trained with. Check their strides, padding and weights in the file."
                 )
             fitted[field] = array.reshape(kept)
         return fitted

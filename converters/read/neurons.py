@@ -132,7 +132,7 @@ def _decay(name: str, k: NDArray[np.float64], dialect: Dialect) -> NDArray[np.fl
     if (k < 1.0 - _UNIT_TOLERANCE).any():
         raise DialectError(
             f"node '{name}': its shortest time constant is {k.min():.3g} steps of dt={dialect.dt:g} s under dialect "
-            f"'{dialect.name}'; below one step the decay 1 - dt/tau is negative. Name the right dialect, dt or tau_unit."
+            f"'{dialect.name}'; below one step the decay 1 - dt/tau is negative. Name the right dialect or dt."
         )
     return np.maximum(1.0 - 1.0 / k, 0.0)
 
@@ -156,11 +156,14 @@ def _unit(gain: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.abs(gain - 1.0) <= _UNIT_TOLERANCE, 1.0, gain)
 
 
+def uniform(values: NDArray[Any]) -> NDArray[Any]:
+    """0-d where all elements are equal, else as it is."""
+    return np.asarray(values.flat[0]) if (values == values.flat[0]).all() else values
+
+
 def _f32(values: Any) -> Array:
     """float32, and 0-d where all elements are equal."""
-    array = np.asarray(values, np.float64)
-    if array.size and (array == array.flat[0]).all():
-        array = np.asarray(array.flat[0])
+    array = uniform(np.asarray(values, np.float64))
     with np.errstate(over="ignore"):
         narrow: Array = np.asarray(array, np.float32)
     if not np.isfinite(narrow).all():

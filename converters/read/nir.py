@@ -18,7 +18,7 @@ from spikeport.converters.read.dialects import Dialect
 from spikeport.converters.read.fields import Fields
 from spikeport.converters.read.nir_file import RawFile, RawNode, read_file
 from spikeport.converters.read.nodes import NEURON_TYPES, Place, known_fields, make_node, step_length
-from spikeport.converters.read.own_record import OwnRecord, own_record
+from spikeport.converters.read.own_record import NO_RECORD, OwnRecord, own_record
 from spikeport.converters.read.subgraphs import FlatGraph, flatten_graph
 from spikeport.converters.read.wanted import wanted_after
 from spikeport.errors import DialectError
@@ -31,7 +31,7 @@ def read_nir(path: Path, dialect: str | None = None, dt: float | None = None) ->
         path: the ``.nir`` file, of any version from 0.1.1 on.
         dialect: ``name`` or ``name:key=value,...`` (`spikeport.converters.read.dialects`). None: what spikeport wrote
             into the file itself, else inferred from patterns that only one framework writes, else ``nir``.
-        dt: seconds per step; wins over the dialect's own.
+        dt: seconds per step; wins over the dialect's own. Naming either sets spikeport's own record aside.
 
     Returns:
         A Network with shapes inferred and checked; its findings say what was assumed.
@@ -43,7 +43,7 @@ def read_nir(path: Path, dialect: str | None = None, dt: float | None = None) ->
     """
     raw = read_file(Path(path))
     flat = flatten_graph(raw.graph)
-    own = own_record(raw, flat.nodes) if dialect is None else OwnRecord(None, {}, None, ())
+    own = own_record(raw, flat.nodes) if dialect is None and dt is None else NO_RECORD
     try:
         chosen = choose_dialect(flat.nodes, own.dialect or dialect, dt, speak=own.dialect is None)
     except DialectError:
@@ -75,15 +75,26 @@ def _assemble(raw: RawFile, flat: FlatGraph, chosen: Chosen, own: OwnRecord) -> 
     for name in around.order:
         sources = [(e.source, shapes[e.source]) for e in around.edges if e.target == name and e.source in shapes]
         shape = merged_shape(name, sources) or ()
-        place = Place(Fields(name, flat.nodes[name]), shape, wanted_after(name, flat.nodes, around.follow),
-                      chosen.dialect, name in around.recurrent)
+        place = Place(
+            Fields(name, flat.nodes[name]),
+            shape,
+            wanted_after(name, flat.nodes, around.follow),
+            chosen.dialect,
+            name in around.recurrent,
+        )
         node, said = make_node(place)
         nodes[name] = own.neurons.get(name, node) if isinstance(node, Neuron) else node
         findings += [*said, *_unknown_fields(name, flat.nodes[name])]
         shapes[name] = output_shape(name, nodes[name], None if isinstance(node, Input) else shape)
     edges = around.edges if own.edges is None else own.edges
-    network = Network(nodes, _later(edges, nodes, chosen) if own.edges is None else edges, shapes,
-                      chosen.dialect.dt or 1.0, str(chosen.dialect), raw.sha256)
+    network = Network(
+        nodes,
+        _later(edges, nodes, chosen) if own.edges is None else edges,
+        shapes,
+        chosen.dialect.dt or 1.0,
+        str(chosen.dialect),
+        raw.sha256,
+    )
     inferred = infer(network)
     return replace(inferred.result, findings=(*findings, *inferred.findings))
 
@@ -118,9 +129,7 @@ def _self_feeding(flat: FlatGraph, neurons: set[str]) -> frozenset[str]:
 def _later(edges: tuple[Edge, ...], nodes: Mapping[str, Node], chosen: Chosen) -> tuple[Edge, ...]:
     """Where spikes leave a neuron one step later (Spyx): every edge that leaves one waits at least that long."""
     least = chosen.dialect.output_delay
-    return tuple(
-        replace(e, delay=max(e.delay, least)) if isinstance(nodes[e.source], Neuron) else e for e in edges
-    )
+    return tuple(replace(e, delay=max(e.delay, least)) if isinstance(nodes[e.source], Neuron) else e for e in edges)
 
 
 def _unknown_fields(name: str, node: RawNode) -> list[Finding]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import ModelError
 
-Field = NDArray[Any] | str
+Field: TypeAlias = "NDArray[Any] | str"
 
 MAX_BYTES = 2 << 30
 MAX_NODES = 20_000
@@ -109,7 +109,16 @@ def _one_door(path: Path) -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, OverflowError) as error:
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         message = f"{path.name}: not a readable HDF5 file, or damaged ({reason}). {_WHAT_TO_DO}"
         raise ModelError(message) from error

@@ -12,7 +12,7 @@ from spikeport.converters.findings import Finding
 from spikeport.converters.network import Conv, Delay, Flatten, Input, Linear, Node, Output, Pool, Scale, Shape
 from spikeport.converters.read.dialects import Dialect
 from spikeport.converters.read.fields import Fields, Numbers
-from spikeport.converters.read.neurons import neuron_of
+from spikeport.converters.read.neurons import neuron_of, uniform
 from spikeport.errors import DialectError, ModelError, UnsupportedNodeError
 
 # A buffer of this many steps is already far beyond any chip; more is a wrong dt.
@@ -68,7 +68,9 @@ def _input(place: Place) -> Made:
     if not fields.has("shape") and not fields.has("input_type.input"):
         if wanted is None or 0 in wanted:
             raise fields.refuse("its shape is missing and does not follow from the nodes after it. Add the shape.")
-        return Input(wanted), (Finding("shape-inferred", "info", fields.name, f"shape {wanted} follows from the next node."),)
+        return Input(wanted), (
+            Finding("shape-inferred", "info", fields.name, f"shape {wanted} follows from the next node."),
+        )
     shape = fields.shape("shape" if fields.has("shape") else "input_type.input")
     if wanted is None or len(shape) <= len(wanted):
         return Input(shape), ()
@@ -95,7 +97,7 @@ def _linear(place: Place) -> Made:
 def _scale(place: Place) -> Made:
     fields = place.fields
     factor = fields.fit({"scale": fields.numbers("scale")}, place.shape)["scale"]
-    return Scale(fields.float32("scale", factor)), ()
+    return Scale(fields.float32("scale", uniform(factor))), ()
 
 
 def _conv(rank: int) -> Callable[[Place], Made]:
@@ -111,8 +113,9 @@ def _conv(rank: int) -> Callable[[Place], Made]:
     return make
 
 
-def _padded(fields: Fields, weight: NDArray[np.float32], stride: Shape, dilation: Shape, rank: int
-            ) -> tuple[NDArray[np.float32], Shape]:
+def _padded(
+    fields: Fields, weight: NDArray[np.float32], stride: Shape, dilation: Shape, rank: int
+) -> tuple[NDArray[np.float32], Shape]:
     """Padding in pixels. 'same' pads d(k-1) in all, the odd pixel at the end, as torch.nn.Conv does.
 
     Padding here is symmetric: where the total is odd, a zero tap in front of the kernel moves the window instead.
@@ -129,7 +132,10 @@ def _padded(fields: Fields, weight: NDArray[np.float32], stride: Shape, dilation
         total = d * (weight.shape[2 + axis] - 1)
         if total % 2:
             if d != 1:
-                raise fields.refuse(f"padding 'same' is asymmetric with kernel {weight.shape[2:]} and dilation {dilation}. Use an odd kernel.")
+                raise fields.refuse(
+                    f"padding 'same' is asymmetric with kernel {weight.shape[2:]} and dilation {dilation}. "
+                    "Use an odd kernel."
+                )
             front = [(0, 0)] * weight.ndim
             front[2 + axis] = (1, 0)
             weight, total = np.pad(weight, front), total + 1
@@ -163,10 +169,10 @@ def _flatten(place: Place) -> Made:
     field = next((f for f in ("input_type", "input_type.input") if fields.has(f)), None)
     if field is not None and len(fields.shape(field)) == len(place.shape) + 1:
         return with_batch, ()
-    if start > 0 and place.wanted is not None and _flat(place.shape, without) != place.wanted:
-        if _flat(place.shape, with_batch) == place.wanted:
-            message = f"start_dim {start} counts the batch axis, as the next node's {place.wanted} shows."
-            return with_batch, (Finding("flatten-counts-batch", "info", fields.name, message),)
+    fits = [node for node in (without, with_batch) if _flat(place.shape, node) == place.wanted]
+    if start > 0 and fits == [with_batch]:
+        message = f"start_dim {start} counts the batch axis, as the next node's {place.wanted} shows."
+        return with_batch, (Finding("flatten-counts-batch", "info", fields.name, message),)
     return without, ()
 
 
@@ -190,12 +196,14 @@ def _delay(place: Place) -> Made:
         raise fields.refuse(f"'delay' must not be negative, but its smallest value is {delay.min():.6g}.")
     exact = delay / step_length(fields.name, dialect)
     if exact.max() > MAX_DELAY_STEPS:
-        raise fields.refuse(f"'delay' is {exact.max():.3g} steps of dt={dialect.dt} s, more than {MAX_DELAY_STEPS}. Check --dt.")
+        raise fields.refuse(
+            f"'delay' is {exact.max():.3g} steps of dt={dialect.dt} s, more than {MAX_DELAY_STEPS}. Check --dt."
+        )
     steps = np.rint(exact).astype(np.int64)
     off = float(np.abs(exact - steps).max())
     message = f"delays are not whole steps of dt={dialect.dt} s; rounded by up to {off:.3f} steps."
     rounded = Finding("delay-rounded", "warning", fields.name, message, "Choose a dt that divides them.")
-    return Delay(steps), (rounded,) if off > 1e-3 else ()
+    return Delay(uniform(steps)), (rounded,) if off > 1e-3 else ()
 
 
 def step_length(name: str, dialect: Dialect) -> float:
@@ -229,7 +237,11 @@ def neuron_values(fields: Fields, shape: Shape) -> dict[str, Numbers]:
 
 def _refuse_early_snntorch(fields: Fields, values: Mapping[str, Numbers]) -> None:
     """The first snnTorch exporter (nir 0.2.0) wrote tau_mem = 1/(1 - alpha), tau_syn = 1/(1 - beta) and r = beta."""
-    if fields.node.type == "CubaLIF" and "w_in" not in values and np.allclose(values["r"], 1 - 1 / values["tau_syn"], rtol=1e-4):
+    if (
+        fields.node.type == "CubaLIF"
+        and "w_in" not in values
+        and np.allclose(values["r"], 1 - 1 / values["tau_syn"], rtol=1e-4)
+    ):
         raise fields.refuse(
             "r equals 1 - 1/tau_syn: an early snnTorch exporter wrote tau_mem and tau_syn exchanged, in steps, and the "
             "membrane decay as r. Its numbers do not mean what NIR says. Export the model with a later version."
@@ -240,11 +252,19 @@ def _neuron(place: Place) -> Made:
     values = neuron_values(place.fields, place.shape)
     kind = place.fields.node.type
     try:
-        return neuron_of(place.fields.name, kind, values, place.dialect, place.recurrent), ()
+        return neuron_of(place.fields.name, kind, values, place.dialect, place.recurrent), _old_file(place, values)
     except DialectError:
         raise
     except ModelError as error:
         raise place.fields.refuse(str(error)) from error
+
+
+def _old_file(place: Place, values: Mapping[str, Numbers]) -> tuple[Finding, ...]:
+    """Files from before NIR had w_in (nir < 0.2)."""
+    if place.fields.node.type not in ("CubaLIF", "CubaLI") or "w_in" in values:
+        return ()
+    meaning = "w_in = 1, NIR's default" if place.dialect.name == "nir" else "the current jumps by the weight itself"
+    return (Finding("w-in-missing", "info", place.fields.name, f"the file is older than w_in; read as: {meaning}."),)
 
 
 def _threshold(place: Place) -> Made:

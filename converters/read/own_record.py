@@ -39,14 +39,14 @@ class OwnRecord:
     findings: tuple[Finding, ...]
 
 
-_NONE = OwnRecord(None, {}, None, ())
+NO_RECORD = OwnRecord(None, {}, None, ())
 
 
 def own_record(raw: RawFile, nodes: Mapping[str, RawNode]) -> OwnRecord:
     """The record in a file, if there is one and the file is still as it was written."""
     text = raw.metadata.get(RECORD)
     if not isinstance(text, str):
-        return _NONE
+        return NO_RECORD
     try:
         head = json.loads(text)
         if head["format"] != FORMAT or head["hash"] != nodes_hash(nodes):
@@ -80,7 +80,9 @@ def nodes_hash(nodes: Mapping[str, RawNode]) -> str:
 
 def neuron_metadata(neuron: Neuron) -> dict[str, Any]:
     """A Neuron as metadata: arrays as datasets, everything else in one JSON text."""
-    arrays = {f.name: getattr(neuron, f.name) for f in fields(neuron) if isinstance(getattr(neuron, f.name), np.ndarray)}
+    arrays = {
+        f.name: getattr(neuron, f.name) for f in fields(neuron) if isinstance(getattr(neuron, f.name), np.ndarray)
+    }
     plain = {f.name: getattr(neuron, f.name) for f in fields(neuron) if f.name not in arrays}
     return {RECORD: json.dumps(plain, sort_keys=True), **{f"{RECORD}_{k}": v for k, v in arrays.items()}}
 
@@ -88,5 +90,11 @@ def neuron_metadata(neuron: Neuron) -> dict[str, Any]:
 def _neuron(node: RawNode) -> Neuron:
     plain = json.loads(str(node.metadata[RECORD]))
     prefix = f"{RECORD}_"
-    arrays = {k.removeprefix(prefix): np.asarray(v, np.float32) for k, v in node.metadata.items() if k.startswith(prefix)}
-    return Neuron(**(plain | arrays))
+    arrays = {
+        k.removeprefix(prefix): np.asarray(v, np.float32) for k, v in node.metadata.items() if k.startswith(prefix)
+    }
+    neuron = Neuron(**(plain | arrays))
+    sane = neuron.reset in ("value", "subtract", "none") and neuron.comparison in (">", ">=")
+    if not sane or not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("not a neuron")
+    return neuron

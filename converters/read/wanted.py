@@ -61,7 +61,11 @@ def _conv_wish(fields: Fields, rank: int) -> Shape | None:
 def _population_wish(fields: Fields) -> Shape | None:
     """The largest per-neuron parameter's shape, without leading axes of one."""
     shapes = [fields.numbers(f).shape for f in (*_PER_NEURON, "scale", "delay") if fields.has(f)]
-    shape = max(shapes, key=prod, default=())
+    shape: Shape = max(shapes, key=_size, default=())
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     return shape if prod(shape) > 1 else None
+
+
+def _size(shape: Shape) -> int:
+    return prod(shape)

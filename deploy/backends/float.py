@@ -120,7 +120,9 @@ def _checked(network: Network, inputs: Mapping[str, Tensor], record: Collection[
     for name, tensor in inputs.items():
         shape = network.shapes[name]
         if tensor.shape[2:] != shape or tensor.ndim != len(shape) + 2:
-            raise DataError(f"input '{name}' needs the shape (B, T, {', '.join(map(str, shape))}), but is {tuple(tensor.shape)}.")
+            raise DataError(
+                f"input '{name}' needs the shape (B, T, {', '.join(map(str, shape))}), but is {tuple(tensor.shape)}."
+            )
         if not torch.isfinite(tensor).all():
             raise DataError(f"input '{name}' has values that are NaN or infinite. Clean the data.")
     sizes = {tuple(t.shape[:2]) for t in inputs.values()}
@@ -152,6 +154,12 @@ class _Machine:
             self.v[name] = self.zeros[name] + own["v_init"]
             self.u[name] = self.zeros[name] + own["u_init"]
             self.refires[name] = self._reset_due(name)
+        # Past inputs of Delay nodes, newest last: (deepest + 1, B, *shape).
+        self.lines = {
+            name: self.zeros[name].expand(int(node.steps.max()) + 1, *self.zeros[name].shape)
+            for name, node in network.nodes.items()
+            if isinstance(node, Delay)
+        }
 
     def _silence(self, name: str) -> deque[Tensor]:
         """The past of a node's output, newest first, zero before the start."""
@@ -189,21 +197,18 @@ class _Machine:
     def _delay(self, name: str, values: Mapping[str, Tensor], waiting: list[str]) -> Tensor:
         """A line of past inputs. Where every element waits, the present input is not needed yet (it may be a cycle)."""
         steps = self.arrays[name]["steps"]
-        if name not in self.u:
-            # Stacked past inputs, newest last: (deepest, B, *shape).
-            self.u[name] = self.zeros[name].expand(int(steps.max()) + 1, *self.zeros[name].shape)
         if int(steps.min()) == 0:
             self._remember(name, self._sum(name, values))
             shift = 0
         else:
             waiting.append(name)
             shift = 1
-        line = self.u[name]
+        line = self.lines[name]
         index = (line.shape[0] - 1 + shift - steps).broadcast_to(line.shape[2:]).expand(line.shape[1:])
         return torch.gather(line, 0, index.unsqueeze(0))[0]
 
     def _remember(self, name: str, value: Tensor) -> None:
-        self.u[name] = torch.cat([self.u[name][1:], value.unsqueeze(0)])
+        self.lines[name] = torch.cat([self.lines[name][1:], value.unsqueeze(0)])
 
     def _reset_due(self, name: str) -> Tensor:
         """r[t]: does the membrane, as the step left it, pass the threshold."""
@@ -317,7 +322,8 @@ def _linear(node: Linear, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
 
 def _conv(node: Conv, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
     call = functional.conv1d if len(node.stride) == 1 else functional.conv2d
-    return call(x, own["weight"], own.get("bias"), node.stride, node.padding, node.dilation, node.groups)
+    y: Tensor = call(x, own["weight"], own.get("bias"), node.stride, node.padding, node.dilation, node.groups)
+    return y
 
 
 def _pool(node: Pool, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
