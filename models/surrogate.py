@@ -27,5 +27,5 @@ def spike(distance: Tensor, slope: float) -> Tensor:
     Backwards it is the fast sigmoid of Zenke and Ganguli, "SuperSpike" (Neural Computation 30, 2018):
     d spike / d distance = 1 / (slope · |distance| + 1)^2.
     """
-    result: Tensor = _Spike.apply(distance, slope)
+    result: Tensor = _Spike.apply(distance, slope)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     return result
