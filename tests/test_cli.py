@@ -1,0 +1,222 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from spikeport import hw_profiles
+from spikeport.deploy.cli.main import main
+from spikeport.deploy.deployment_file import load
+
+DIALECT = "snntorch:reset=zero,reset_delay=0,dt=1e-3"
+
+
+def write_nir(path):
+    """Eight inputs, one dense layer, three leaky neurons, in NIR's HDF5 form."""
+    rng = np.random.default_rng(1)
+    ones = np.ones(3, dtype=np.float32)
+    nodes = {
+        "in": {"type": "Input", "shape": np.array([8])},
+        "fc": {"type": "Linear", "weight": rng.normal(0.2, 0.5, (3, 8)).astype(np.float32)},
+        "lif": {
+            "type": "LIF",
+            "tau": 0.01 * ones,
+            "r": 10 * ones,
+            "v_leak": 0 * ones,
+            "v_threshold": ones,
+            "v_reset": 0 * ones,
+        },
+        "out": {"type": "Output", "shape": np.array([3])},
+    }
+    edges = [("in", "fc"), ("fc", "lif"), ("lif", "out")]
+    with h5py.File(path, "w") as file:
+        file["version"] = "1.0"
+        file["node/type"] = "NIRGraph"
+        for name, fields in nodes.items():
+            for key, value in fields.items():
+                file[f"node/nodes/{name}/{key}"] = value
+        file["node/edges"] = np.array(edges, dtype=h5py.string_dtype())
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a small model and data, which is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    write_nir(tmp_path / "model.nir")
+    rng = np.random.default_rng(0)
+    spikes = rng.integers(0, 2, (6, 20, 8), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", input=spikes, label=rng.integers(0, 3, 6))
+    return tmp_path
+
+
+@pytest.fixture
+def compiled(folder):
+    assert spikeport("compile model.nir --target loihi1 --data data.npz -o model.spk --dialect", DIALECT) == 0
+    return folder
+
+
+def spikeport(line, *more):
+    return main([*line.split(), *more])
+
+
+def read_json(capsys):
+    """What a command printed; only JSON may be on stdout."""
+    return json.loads(capsys.readouterr().out)
+
+
+def test_inspect_shows_decays_and_resets(folder, capsys):
+    assert spikeport("inspect model.nir --json - --dialect", DIALECT) == 0
+    record = read_json(capsys)
+    neuron = next(layer for layer in record["layers"] if layer["layer"] == "lif")["details"]
+    assert neuron["membrane_decay"] == pytest.approx(0.9)
+    assert (neuron["reset"], neuron["reset_delay"], neuron["v_reset"]) == ("value", 0, 0.0)
+    assert record["parameters"] >= 24
+
+
+def test_inspect_prints_tables_to_stdout_and_findings_to_stderr(folder, capsys):
+    assert spikeport("inspect model.nir --dt 1e-3") == 0
+    said = capsys.readouterr()
+    assert "neurons, in discrete time" in said.out
+    assert "note: read as" in said.err
+    assert "note: read as" not in said.out
+
+
+def test_compile_writes_a_deployment_and_says_what_it_took(folder, capsys):
+    assert spikeport("compile model.nir --target loihi2 --data data.npz -o m.spk --json - --dialect", DIALECT) == 0
+    record = read_json(capsys)
+    assert record["profile"] == load(folder / "m.spk").profile.name == "loihi2"
+    assert record["cores"] == 1
+    assert record["provenance"]["calibration_hash"]
+
+
+def test_compile_twice_gives_the_same_bytes(compiled):
+    assert spikeport("compile model.nir --target loihi1 --data data.npz -o again.spk --dialect", DIALECT) == 0
+    assert (compiled / "again.spk").read_bytes() == (compiled / "model.spk").read_bytes()
+
+
+def test_inspect_shows_a_deployment(compiled, capsys):
+    capsys.readouterr()
+    assert spikeport("inspect model.spk --json -") == 0
+    record = read_json(capsys)
+    assert [p["layer"] for p in record["populations"]] == ["in", "lif"]
+    assert record["core_usage"][0]["usage"]["neurons"]["used"] == 3
+
+
+def test_run_on_the_chip_reports_accuracy_and_saves_arrays(compiled, capsys):
+    capsys.readouterr()
+    assert spikeport("run model.spk --data data.npz --record all --save out.npz --json out.json") == 0
+    assert "accuracy" in capsys.readouterr().out
+    record, arrays = json.loads((compiled / "out.json").read_text()), np.load(compiled / "out.npz")
+    assert arrays["output"].shape == (6, 20, 3)
+    assert arrays["spikes/lif"].sum() == arrays["output"].sum()
+    assert np.array_equal(arrays["prediction"], arrays["output"].sum(1).argmax(1))
+    assert record["accuracy"] == np.mean(arrays["prediction"] == arrays["label"])
+    assert record["samples"] == 6
+
+
+def test_run_of_the_trained_network_agrees_with_the_chip(compiled):
+    assert (
+        spikeport("run model.nir --backend float --data data.npz --record lif --save float.npz --dialect", DIALECT) == 0
+    )
+    assert spikeport("run model.spk --data data.npz --save chip.npz") == 0
+    trained, chip = np.load(compiled / "float.npz"), np.load(compiled / "chip.npz")
+    assert np.array_equal(trained["spikes/lif"], trained["output"])
+    assert (trained["output"] != chip["output"]).mean() < 0.02
+
+
+def test_static_data_run_under_an_encoder(folder, capsys):
+    np.savez(folder / "static.npz", input=np.random.default_rng(0).random((4, 8)))
+    codes = "--encode current:steps=12 --decode first-spike"
+    assert spikeport(f"run model.nir --backend float --data static.npz {codes} --json - --dialect", DIALECT) == 0
+    record = read_json(capsys)
+    assert record["input_steps"] == 12
+    assert record["codec"]["decoder"]["kind"] == "first-spike"
+    assert record["accuracy"] is None
+
+
+def test_samples_limits_the_run(compiled, capsys):
+    capsys.readouterr()
+    assert spikeport("run model.spk --data data.npz --samples 2 --json -") == 0
+    assert len(read_json(capsys)["predictions"]) == 2
+
+
+def test_estimate_puts_price_lists_side_by_side(compiled, capsys):
+    capsys.readouterr()
+    lists = "--profile loihi1 --profile loihi1-sanafe --profile loihi2"
+    assert spikeport(f"estimate model.spk --data data.npz {lists} --rate 10 --json -") == 0
+    estimates = read_json(capsys)["estimates"]
+    assert [e["profile"] for e in estimates] == ["loihi1", "loihi1-sanafe", "loihi2"]
+    assert estimates[0]["energy_j"] > 0
+    assert estimates[2]["energy_j"] is None
+    assert estimates[2]["missing"]
+
+
+def test_unknown_prices_are_called_unknown_in_the_table(compiled, capsys):
+    assert spikeport("estimate model.spk --data data.npz --profile loihi2") == 0
+    assert "unknown" in capsys.readouterr().out
+
+
+def test_assumed_prices_show_in_the_name(compiled, capsys):
+    capsys.readouterr()
+    assert spikeport("estimate model.spk --data data.npz --profile loihi2 --assume-prices loihi1 --json -") == 0
+    estimate = read_json(capsys)["estimates"][0]
+    assert estimate["profile"] == "loihi2-at-loihi1-prices"
+    assert estimate["evidence"] == "assumed"
+
+
+def test_profiles_are_listed_and_shown_with_sources(capsys):
+    assert spikeport("profiles --json -") == 0
+    assert [p["name"] for p in read_json(capsys)["profiles"]] == ["loihi1", "loihi1-sanafe", "loihi2"]
+    assert spikeport("profiles show loihi1 --json -") == 0
+    entries = {e["entry"]: e for e in read_json(capsys)["entries"]}
+    assert entries["prices.synaptic_op_dense_energy_pj"]["value"] == 23.6
+    assert all(e["source"] and e["evidence"] for e in entries.values())
+
+
+@pytest.mark.parametrize("command", ["", "inspect", "compile", "run", "estimate", "profiles", "profiles show", "demo"])
+def test_every_command_explains_itself(command, capsys):
+    assert spikeport(f"{command} --help") == 0
+    said = capsys.readouterr().out
+    assert "--help" in said
+    assert ("--json" in said) == (command != "")
+
+
+def test_an_unexpected_fault_asks_for_a_report_without_a_traceback(folder, monkeypatch, capsys):
+    monkeypatch.setattr("spikeport.converters.read.nir.read_nir", lambda *_: 1 / 0)
+    assert spikeport("inspect model.nir") == 1
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError" in said
+    assert "Please report" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (MemoryError, 2)])
+def test_interruption_and_lack_of_memory_have_their_codes(folder, monkeypatch, error, code):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("spikeport.converters.read.nir.read_nir", fail)
+    assert spikeport("inspect model.nir") == code
+
+
+def test_a_network_too_large_for_the_chip_ends_with_code_3(folder, capsys):
+    profile = (Path(hw_profiles.__file__).parent / "loihi1.toml").read_text()
+    for limit in ("neurons_per_core", "\ncores", "\nchips"):
+        profile = re.sub(rf"{limit} = {{ value = \d+", f"{limit} = {{ value = 1", profile)
+    (folder / "small.toml").write_text(profile)
+    assert spikeport("compile model.nir --target small.toml --data data.npz -o m.spk --dialect", DIALECT) == 3
+    assert not (folder / "m.spk").exists()
+    assert "error:" in capsys.readouterr().err
+
+
+def test_help_loads_neither_torch_nor_numpy():
+    code = (
+        "import sys; from spikeport.deploy.cli.main import main; main(['--help']);"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'scipy', 'pydantic')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
