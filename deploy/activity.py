@@ -41,8 +41,8 @@ class Activity:
         steps: T, chip steps per sample (input steps + pipeline depth).
         populations: per population, input populations included.
         synops: per synapse group, (B, T) synaptic operations, counted at the step in which they are delivered.
-        core_synops, core_active, core_spikes, core_packets: (B, T, cores), per core of the placement: synaptic operations
-            received, active neurons, spikes sent, spike packets received.
+        core_synops, core_active, core_spikes, core_packets: (B, T, cores), per core of the placement: synaptic
+            operations received, active neurons, spikes sent, spike packets received.
         traffic: (cores + 1, cores) spike packets from core to core over the whole batch; a spike sends one packet to
             each core that holds at least one of its targets. The last row is the outside world (inputs).
     """

@@ -88,29 +88,26 @@ def _joined(parts: list[Activity]) -> Activity:
     first = parts[0]
     if len(parts) == 1:
         return first
-
-    def stacked(pick: Callable[[Activity], Ints]) -> Ints:
-        return np.concatenate([pick(p) for p in parts])
-
-    populations = {
-        name: PopulationActivity(
-            p.neurons,
-            stacked(lambda a, n=name: a.populations[n].spikes),
-            stacked(lambda a, n=name: a.populations[n].active),
-            stacked(lambda a, n=name: a.populations[n].per_neuron),
-            sum(a.populations[name].u_wraps for a in parts),
-            sum(a.populations[name].v_clips for a in parts),
-        )
-        for name, p in first.populations.items()
+    cores = {
+        field: np.concatenate([getattr(p, field) for p in parts])
+        for field in ("core_synops", "core_active", "core_spikes", "core_packets")
     }
     return Activity(
         batch=sum(p.batch for p in parts),
         steps=first.steps,
-        populations=populations,
-        synops={n: stacked(lambda a, n=n: a.synops[n]) for n in first.synops},
-        core_synops=stacked(lambda a: a.core_synops),
-        core_active=stacked(lambda a: a.core_active),
-        core_spikes=stacked(lambda a: a.core_spikes),
-        core_packets=stacked(lambda a: a.core_packets),
+        populations={n: _joined_population([p.populations[n] for p in parts]) for n in first.populations},
+        synops={n: np.concatenate([p.synops[n] for p in parts]) for n in first.synops},
         traffic=np.asarray(sum((p.traffic for p in parts), np.zeros_like(first.traffic))),
+        **cores,
+    )
+
+
+def _joined_population(parts: list[PopulationActivity]) -> PopulationActivity:
+    return PopulationActivity(
+        parts[0].neurons,
+        np.concatenate([p.spikes for p in parts]),
+        np.concatenate([p.active for p in parts]),
+        np.concatenate([p.per_neuron for p in parts]),
+        sum(p.u_wraps for p in parts),
+        sum(p.v_clips for p in parts),
     )

@@ -107,7 +107,8 @@ def random_population(rng: np.random.Generator, name: str, size: int, shift: int
 
     return Population(
         name, (size,), str(rng.choice(["lif", "lif_subtract", "integrator"])), ints(-1, 4096), ints(0, 4097),
-        ints(0, int(rng.choice([40, 4000, 2**17]))), ints(1, 3000), ints(-4096, 4096), ints(0, 8), ints(-M, M), ints(-M, M),
+        ints(0, int(rng.choice([40, 4000, 2**17]))), ints(1, 3000), ints(-4096, 4096), ints(0, 8),
+        ints(-M, M), ints(-M, M),
         max_spikes=int(rng.choice([1, 1, 7])), refractory=int(rng.choice([0, 0, 2])), shift=shift,
     )  # fmt: skip
 

@@ -63,7 +63,9 @@ def test_before_decay_is_undone_by_decay(after: int, loss: int) -> None:
 @given(
     st.integers(1, 4), st.integers(0, 4095), st.integers(0, 4095), st.integers(-3000, 3000), st.integers(-5000, 5000)
 )
-def test_waiting_ends_as_far_from_the_wanted_state_as_reported(shift: int, du: int, dv: int, bias: int, start: int) -> None:
+def test_waiting_ends_as_far_from_the_wanted_state_as_reported(
+    shift: int, du: int, dv: int, bias: int, start: int
+) -> None:
     zero = np.zeros((), np.int64)
     p = Population(
         "p", (1,), "lif", np.array(du), np.array(dv), np.array(400), zero, np.array([bias]), zero, np.array([start]),

@@ -79,13 +79,14 @@ def quantize(
     graded = frozenset(n for n in circuit.populations if _is_graded(n, circuit, calibration))
     form = WeightFormat(profile.limits.weight_bits.value, profile.limits.weight_exp_max.value)
     chosen: dict[str, Candidate] = {}
+    findings: list[Finding] = []
     for done, name in enumerate(order):
         if progress is not None:
             progress(name, done, len(order))
         problem = _problem(name, circuit, calibration, trains, form, graded, scales)
-        chosen[name] = _choose(problem, split_weights)
+        chosen[name] = _choose(problem, split_weights, findings)
         trains[name] = chosen[name].spikes
-    return _assembled(circuit, calibration, chosen)
+    return _assembled(circuit, chosen, findings)
 
 
 def _known_trains(circuit: Circuit, calibration: Calibration) -> dict[str, Ints]:
@@ -137,25 +138,31 @@ def _float_arrivals(
     return heard
 
 
-def _choose(problem: Problem, split_weights: Split) -> Candidate:
+def _choose(problem: Problem, split_weights: Split, findings: list[Finding]) -> Candidate:
     if split_weights == "always":
         return best(problem, split)
     found = best(problem, single)
     if split_weights == "never" or found.score.agreement >= SPLIT_BELOW:
         return found
     finer = best(problem, split)
-    return finer if finer.score.mismatch < SPLIT_GAIN * found.score.mismatch else found
+    if finer.score.mismatch >= SPLIT_GAIN * found.score.mismatch:
+        return found
+    message = (
+        f"weights are split into a coarse and a fine group: {found.score.agreement:.0%} of the trained spikes became "
+        f"{finer.score.agreement:.0%}, for twice the synaptic memory and operations."
+    )
+    findings.append(Finding("weights-split", "info", problem.name, message, "Use --split never to save that."))
+    return finer
 
 
 # ---- the integer network and its record -------------------------------------------------------------------------
 
 
-def _assembled(circuit: Circuit, calibration: Calibration, chosen: Mapping[str, Candidate]) -> Outcome[Quantized]:
+def _assembled(circuit: Circuit, chosen: Mapping[str, Candidate], findings: list[Finding]) -> Outcome[Quantized]:
     populations: dict[str, Population] = {
         n: population_at(n, circuit.populations[n], 1.0 / STATE_UNIT) for n in circuit.inputs
     }
     synapses: dict[str, Synapses] = {}
-    findings: list[Finding] = []
     for name, candidate in chosen.items():
         warm = undo_waiting(candidate.population)
         populations[name] = warm.population

@@ -84,7 +84,7 @@ def largest_scale(problem: Problem) -> float:
         "reset": (VTH_MAX, np.abs(p.reset_amount).max()),
         "bias": (BIAS_MAX / STATE_UNIT, np.abs(p.bias).max()),
         "u": (STATE_LIMIT / STATE_UNIT / HEADROOM, problem.peaks.u),
-        "v": (STATE_LIMIT / STATE_UNIT / HEADROOM, problem.peaks.v),
+        "v": (STATE_LIMIT / STATE_UNIT, problem.peaks.v),
         "weight": (254.0 * 2**problem.form.max_exp, largest_weight),
         "initial u": (STATE_LIMIT / STATE_UNIT - 1, np.abs(p.u_init).max()),
     }

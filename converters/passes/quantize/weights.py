@@ -107,13 +107,19 @@ def single(scaled: Floats, importance: Floats, form: WeightFormat) -> tuple[Grou
 
 
 def split(scaled: Floats, importance: Floats, form: WeightFormat) -> tuple[Group, ...]:
-    """Coarse plus fine: the second group holds what rounding the first left over, 7 bits further down."""
+    """Coarse plus fine: the second group holds what the first left over.
+
+    The first rounds down, so that the rest is never negative and its "excitatory" weights keep their lowest bit.
+    """
     mode = sign_mode(scaled)
-    coarse = nearest(scaled, fitting_exp(scaled, mode, form), mode, form)
-    rest = scaled - coarse.value
-    if coarse.exp == 0 or not rest.any():
+    exp = fitting_exp(scaled, mode, form)
+    if exp == 0:
         return single(scaled, importance, form)
-    return coarse, nearest(rest, fitting_exp(rest, sign_mode(rest), form), sign_mode(rest), form)
+    step, (low, high) = form.step(mode), form.ends(mode)
+    exp += int(exp < form.max_exp and scaled.min() < low * 2.0**exp)
+    coarse = Group(np.clip(np.floor(scaled / (step * 2.0**exp)) * step, low, high).astype(np.int64), exp, mode)
+    rest = np.maximum(scaled - coarse.value, 0.0)
+    return coarse, nearest(rest, fitting_exp(rest, "excitatory", form), "excitatory", form)
 
 
 Quantizer: TypeAlias = Callable[[Floats, Floats, WeightFormat], tuple[Group, ...]]
