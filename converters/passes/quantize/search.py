@@ -31,7 +31,9 @@ from spikeport.converters.passes.quantize.weights import (
 )
 
 HEADROOM = 1.5
-"""States met on other data than the calibration set may be this much larger before they overflow."""
+"""On other data than the calibration set u may be this much larger before it wraps around, which ruins a run..."""
+V_HEADROOM = 1.25
+"""...and v before it is clipped, which costs little: nearly always far below zero, where only recovery is shortened."""
 OCTAVES = 3
 
 
@@ -84,7 +86,7 @@ def largest_scale(problem: Problem) -> float:
         "reset": (VTH_MAX, np.abs(p.reset_amount).max()),
         "bias": (BIAS_MAX / STATE_UNIT, np.abs(p.bias).max()),
         "u": (STATE_LIMIT / STATE_UNIT / HEADROOM, problem.peaks.u),
-        "v": (STATE_LIMIT / STATE_UNIT, problem.peaks.v),
+        "v": (STATE_LIMIT / STATE_UNIT / V_HEADROOM, problem.peaks.v),
         "weight": (254.0 * 2**problem.form.max_exp, largest_weight),
         "initial u": (STATE_LIMIT / STATE_UNIT - 1, np.abs(p.u_init).max()),
     }
