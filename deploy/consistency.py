@@ -76,7 +76,7 @@ def _check_population(p: Population) -> None:
     _check_size(p.offset, p, "offset")
     _require(bool(np.isfinite(p.offset).all()), p.name, "offset must be finite")
     _require(isfinite(p.scale) and p.scale > 0, p.name, f"scale = {p.scale} must be above 0")
-    for field, low, high in (("max_spikes", 1, 2**31), ("refractory", 0, 2**16), ("shift", 0, 2**16)):
+    for field, low, high in (("max_spikes", 1, 2**32), ("refractory", 0, 2**16), ("shift", 0, 2**16)):
         _require(low <= getattr(p, field) <= high, p.name, f"{field} = {getattr(p, field)} must lie in {low} .. {high}")
 
 

@@ -110,7 +110,7 @@ def _could_be(hint: Any, plain: Json) -> bool:
     if hint in _CHOICES:
         return isinstance(plain, dict) and plain.get("kind") == _CHOICES[hint]
     if get_origin(hint) is np.ndarray:
-        return isinstance(plain, dict) and "array" in plain
+        return isinstance(plain, dict | int | float) and not isinstance(plain, bool)
     return type(plain) is hint
 
 

@@ -75,7 +75,7 @@ def test_inspect_shows_decays_and_resets(folder, capsys):
     neuron = next(layer for layer in record["layers"] if layer["layer"] == "lif")["details"]
     assert neuron["membrane_decay"] == pytest.approx(0.9)
     assert (neuron["reset"], neuron["reset_delay"], neuron["v_reset"]) == ("value", 0, 0.0)
-    assert record["parameters"] >= 24
+    assert record["parameters"] == 24
 
 
 def test_inspect_prints_tables_to_stdout_and_findings_to_stderr(folder, capsys):

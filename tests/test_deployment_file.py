@@ -111,6 +111,14 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert_same(load(tmp_path / "tiny.spk"), deployment)
 
 
+def test_registers_given_as_numpy_scalars_come_back_as_arrays():
+    deployment = tiny()
+    scalars = replace(deployment.network.populations["in"], vth=np.int64(7), v_min=np.int64(-9), offset=np.float64(0.1))
+    network = replace(deployment.network, populations={**deployment.network.populations, "in": scalars})
+    loaded = from_bytes(to_bytes(replace(deployment, network=network))).network.populations["in"]
+    assert (loaded.vth.shape, loaded.vth, loaded.v_min, loaded.offset) == ((), 7, -9, 0.1)
+
+
 def test_same_deployment_gives_the_same_bytes_also_after_loading():
     content = to_bytes(tiny())
     assert to_bytes(tiny()) == content

@@ -105,11 +105,12 @@ def _row(what: str, cells: list[str]) -> dict[str, str]:
 
 def _missing(chip: Mapping[str, Any]) -> RenderableType:
     own = chip["estimate"]
+    priced = f"{si(own['known_j'], 'J')} of it are priced" if own["known_j"] else "none of its events has a price"
     return facts(
         f"{chip['profile']} has no published prices for all of this",
         {
             "unknown": ", ".join(own["missing"]),
-            "its own prices give": f"{si(own['energy_j'], 'J')} in all ({si(own['known_j'], 'J')} with a known price)",
+            "its own prices give": f"energy {si(own['energy_j'], 'J')}: {priced}",
             "shown instead": f"its counts at the prices of {LENDER}: an assumption, likely too high",
         },
     )

@@ -76,7 +76,7 @@ def run_trained(
             run = run_float(network, inputs, record=spiking)
             outputs.append(np.asarray(run.outputs[network.outputs[0]]))
             for name in spiking:
-                counts[name] += int(np.asarray(run.spikes[name]).sum())
+                counts[name] += int(np.count_nonzero(run.spikes[name]))
             for name in names:
                 kept[name].append(np.asarray(run.spikes[name]))
             report(min(first + BATCH, len(data.input)), len(data.input))

@@ -86,7 +86,9 @@ def kind_of(node: Node) -> str:
 
 
 def parameters(node: Node) -> int:
-    """Numbers that the file holds for the node (those that a dialect adds are not counted for linear maps)."""
+    """Trained numbers of a linear map; a neuron's constants are shown, not counted."""
+    if isinstance(node, Neuron):
+        return 0
     held = [getattr(node, field.name) for field in fields(node)]
     return sum(v.nnz if isinstance(v, csr_array) else v.size for v in held if isinstance(v, np.ndarray | csr_array))
 

@@ -22,7 +22,7 @@ from spikeport.deploy.report.tables import columns, facts
 
 @dataclass(frozen=True)
 class Layer:
-    """Counts of one spiking layer over all samples; overflows as in `spikeport.deploy.activity`."""
+    """Counts of one spiking layer over all samples, as in `spikeport.deploy.activity`: a graded spike counts once."""
 
     neurons: int
     spikes: int
