@@ -123,6 +123,11 @@ def test_several_spikes_a_step_stay_on_a_graded_chip_and_are_said_on_another() -
     assert "single-spike" in [f.code for f in outcome.findings]
 
 
+def test_a_carried_reset_is_said() -> None:
+    neuron = Neuron(membrane_decay=full(0.9), threshold=full(1.0), reset="subtract", reset_carries=True)
+    assert [f.code for f in lower(network(neuron), LOIHI2).findings] == ["reset-carry-dropped"]
+
+
 def test_a_missing_reset_is_refused_with_the_way_out() -> None:
     neuron = Neuron(membrane_decay=full(0.9), threshold=full(1.0), reset="none")
     with pytest.raises(UnsupportedOnChipError, match=r"lif: spikes without any reset"):

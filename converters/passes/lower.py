@@ -141,6 +141,12 @@ def _neuron(
         offset=offset,
     )
     _check_decays(name, population)
+    if neuron.reset_carries:
+        message = (
+            "after a membrane worth two spikes the trained neuron decides its next step one threshold lower; the chip "
+            "fires again. Only inputs above one threshold per step can show the difference."
+        )
+        findings.append(_warn("reset-carry-dropped", name, message))
     return _what_the_chip_offers(name, population, profile, findings)
 
 
