@@ -18,6 +18,9 @@ from typing import Any, Literal
 from spikeport.errors import DialectError
 
 
+_COMPANIONS = {"v_min": "if_v_min", "reset_delay": "cuba_reset_delay"}
+
+
 @dataclass(frozen=True)
 class Dialect:
     """Every decision that a NIR file leaves open. Each attribute but ``name`` is also a key of the written form.
@@ -35,6 +38,7 @@ class Dialect:
         compare: does a membrane exactly at the threshold fire: ``gt`` no, ``ge`` yes.
         reset: ``zero``, ``value`` (to the file's v_reset), ``subtract`` or ``none``.
         reset_delay: 1: the reset acts in the step after the spike. 0: in the same step.
+        cuba_reset_delay: the same for neurons with a synaptic current; None where it is no other (Spyx' differ).
         max_spikes: most spikes of one neuron in one step; None for no limit. ``spike=single|multi`` sets 1 or None.
         v_min: lower bound of the membrane: None, a number, or a multiple of the threshold such as ``-thr``.
         if_v_min: the same for IF alone.
@@ -58,6 +62,7 @@ class Dialect:
     compare: Literal["gt", "ge"] = "gt"
     reset: Literal["zero", "value", "subtract", "none"] = "value"
     reset_delay: Literal[0, 1] = 0
+    cuba_reset_delay: Literal[0, 1] | None = None
     max_spikes: int | None = 1
     v_min: float | str | None = None
     if_v_min: float | str | None = None
@@ -71,13 +76,12 @@ class Dialect:
     def __str__(self) -> str:
         """The written form that parses back to this dialect: dt, and what differs from the framework's defaults."""
         base = DIALECTS[self.name]
-        said = [
-            f"{f.name}={_written(getattr(self, f.name))}"
-            for f in fields(self)
-            if f.name in KEYS
-            and (getattr(self, f.name) != getattr(base, f.name) or (f.name == "dt" and self.dt is not None))
-        ]
-        return self.name + (":" + ",".join(said) if said else "")
+        said = {f.name for f in fields(self) if f.name in KEYS and getattr(self, f.name) != getattr(base, f.name)}
+        said |= {"dt"} if self.dt is not None else set()
+        # These keys also set their narrower companions, which then have to be said as well.
+        said |= {narrow for wide, narrow in _COMPANIONS.items() if wide in said}
+        parts = [f"{f.name}={_written(getattr(self, f.name))}" for f in fields(self) if f.name in said]
+        return self.name + (":" + ",".join(parts) if parts else "")
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -130,7 +134,7 @@ DIALECTS: Mapping[str, Dialect] = {
             max_spikes=None,
             lost=("max_spikes",),
         ),
-        Dialect("spyx", dt=1e-4, if_gain="one", reset="subtract", output_delay=1),
+        Dialect("spyx", dt=1e-4, if_gain="one", reset="subtract", reset_delay=1, cuba_reset_delay=0, output_delay=1),
     )
 }
 
@@ -151,6 +155,14 @@ def _choice(name: str, *allowed: str) -> Callable[[str], Mapping[str, Any]]:
         return {name: int(text) if text in ("0", "1") else text}
 
     return parse
+
+
+def _reset_delay(text: str) -> Mapping[str, Any]:
+    return {**_choice("reset_delay", "0", "1")(text), "cuba_reset_delay": None}
+
+
+def _cuba_reset_delay(text: str) -> Mapping[str, Any]:
+    return {"cuba_reset_delay": {"0": 0, "1": 1, "none": None}[text]}
 
 
 def _number(name: str, least: float) -> Callable[[str], Mapping[str, Any]]:
@@ -207,7 +219,8 @@ KEYS: Mapping[str, Key] = {
         "what a spike does to the membrane",
         _choice("reset", "zero", "value", "subtract", "none"),
     ),
-    "reset_delay": Key("0, 1", "reset in the step of the spike, or in the next", _choice("reset_delay", "0", "1")),
+    "reset_delay": Key("0, 1", "reset in the step of the spike, or in the next", _reset_delay),
+    "cuba_reset_delay": Key("0, 1, none", "the same, for neurons with a current alone", _cuba_reset_delay),
     "spike": Key(
         "single, multi",
         "at most one spike per step, or as many as thresholds fit",

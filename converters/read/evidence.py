@@ -11,6 +11,7 @@ from spikeport.converters.read.fields import Fields
 
 # Exporters work in float32: a dt recovered from r and tau is good to about this.
 _TOLERANCE = 1e-4
+_SNNTORCH_DT = 1e-4
 
 
 def _column(neurons: Sequence[Fields], *names: str) -> NDArray[np.float64] | None:
@@ -49,7 +50,7 @@ def _common(found: Sequence[NDArray[np.float64]]) -> float | None:
     middle = float(np.median(values))
     if middle <= 0 or not np.allclose(values, middle, rtol=_TOLERANCE):
         return None
-    rounded = float(f"{middle:.2g}")
+    rounded = float(f"{middle:.3g}")
     return rounded if abs(rounded - middle) <= _TOLERANCE * middle else float(f"{middle:.6g}")
 
 
@@ -73,22 +74,22 @@ def _if_dt(neurons: Sequence[Fields]) -> float | None:
 
 def _spikingjelly_dt(neurons: Sequence[Fields]) -> float | None:
     by_if = _if_dt(neurons)
-    ratio = _ratio_dt([f for f in neurons if f.node.type != "IF"])
-    # With decay_input the exporter writes r = 1, which says nothing.
-    unit = _column([f for f in neurons if f.node.type == "LIF"], "r")
-    if by_if is not None:
-        return by_if
-    return None if unit is not None and np.allclose(unit, 1.0, rtol=_TOLERANCE) else ratio
+    return by_if if by_if is not None else _snntorch_dt(neurons)
 
 
 def _snntorch_dt(neurons: Sequence[Fields]) -> float | None:
     """snnTorch writes dt = 0.0001 s; other programs that speak its dialect write their own, which is round."""
+    return _telling_ratio([f for f in neurons if f.node.type != "IF"])
+
+
+def _telling_ratio(neurons: Sequence[Fields]) -> float | None:
+    """`_ratio_dt` where it is more than a coincidence: r = 1 says nothing, and people choose round steps."""
     found, r = _ratio_dt(neurons), _column(neurons, "r")
-    return found if _is_round(found) and r is not None and r.min() > 1.0 else None
+    return found if _is_round(found) and r is not None and r.max() > 1.0 + _TOLERANCE else None
 
 
 def _is_round(dt: float | None) -> bool:
-    return dt is not None and dt == float(f"{dt:.2g}")
+    return dt is not None and dt == float(f"{dt:.3g}")
 
 
 def recovered_dt(dialect: str, neurons: Sequence[Fields]) -> float | None:
@@ -106,7 +107,7 @@ _RECOVER: Mapping[str, Callable[[Sequence[Fields]], float | None]] = {
 
 def _looks_rockpool(neurons: Sequence[Fields]) -> str:
     found = _rockpool_dt(neurons)
-    if not _is_round(found) or _is_round(_ratio_dt(neurons)):
+    if not _is_round(found) or _telling_ratio(neurons) is not None:
         return ""
     return f"every r is (tau/dt)·exp(-dt/tau) with dt = {found:g} s, which Rockpool writes"
 
@@ -115,24 +116,17 @@ def _looks_spikingjelly(neurons: Sequence[Fields]) -> str:
     found = _if_dt(neurons)
     if found is not None:
         return f"every IF has r = 1/dt with dt = {found:g} s, which SpikingJelly writes"
-    ratio = _ratio_dt(neurons)
-    resets = all(f.has("v_reset") for f in neurons)
-    if ratio is None or not resets or any(f.node.type not in ("LIF", "CubaLIF") for f in neurons):
+    ratio = _telling_ratio(neurons)
+    if ratio is None or not all(f.has("v_reset") and f.node.type in ("LIF", "CubaLIF") for f in neurons):
         return ""
-    doubles = all(getattr(f.node.fields["r"], "dtype", None) == np.float64 for f in neurons)
-    if ratio != 1e-4 and ratio < 1:
+    if ratio != _SNNTORCH_DT:
         return f"every r is tau/dt with dt = {ratio:g} s; snnTorch writes the same with dt = 0.0001 s only"
-    fx_names = all(f.name.startswith("_") for f in neurons)
-    return (
-        "every r is tau/dt in float64 under names of torch.fx, which SpikingJelly writes"
-        if doubles and fx_names
-        else ""
-    )
+    traced = all(f.name.startswith("_") and getattr(f.node.fields["r"], "dtype", None) == np.float64 for f in neurons)
+    return "every r is tau/dt in float64 under names of torch.fx, which SpikingJelly writes" if traced else ""
 
 
 def _looks_snntorch(neurons: Sequence[Fields]) -> str:
-    kinds = {f.node.type for f in neurons}
-    if not kinds <= {"LIF", "CubaLIF"} or _ratio_dt(neurons) != 1e-4:
+    if not {f.node.type for f in neurons} <= {"LIF", "CubaLIF"} or _telling_ratio(neurons) != _SNNTORCH_DT:
         return ""
     return "every r is tau_mem/dt (and w_in tau_syn/dt) with dt = 0.0001 s, which snnTorch writes"
 

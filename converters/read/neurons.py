@@ -75,7 +75,8 @@ def _reset(dialect: Dialect, kind: str, recurrent: bool) -> dict[str, Any]:
     """
     kinds: dict[str, Reset] = {"zero": "value", "value": "value", "subtract": "subtract", "none": "none"}
     reset = kinds[dialect.reset]
-    delayed = dialect.reset_delay == 1
+    moment = dialect.cuba_reset_delay if kind == "CubaLIF" else None
+    delayed = (dialect.reset_delay if moment is None else moment) == 1
     if reset == "value" and delayed:
         discards = dialect.recurrent_reset_discards and (kind == "CubaLIF" or recurrent)
         return {"reset": reset, "reset_delay": int(discards), "reset_discards_input": discards}

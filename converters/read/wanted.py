@@ -42,7 +42,7 @@ def _wish(fields: Fields) -> Shape | None:
         return _conv_wish(fields, 1 if kind == "Conv1d" else 2)
     if kind == "Flatten":
         field = next((f for f in ("input_type", "input_type.input") if fields.has(f)), None)
-        shape = fields.shape(field) if field else ()
+        shape: Shape = fields.shape(field) if field else ()
         return shape if shape and prod(shape) else None
     if kind in ("SumPool2d", "AvgPool2d"):
         return (0, 0, 0)
