@@ -9,6 +9,7 @@ import pytest
 
 from spikeport import errors
 from spikeport.converters.read.dialects import DIALECTS, KEYS
+from spikeport.deploy.cli.main import EXIT_CODES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -34,7 +35,16 @@ def test_page_on_dialects_has_a_row_for_each_name_and_key() -> None:
     assert rows == set(DIALECTS) | set(KEYS)
 
 
-def test_page_on_exit_codes_agrees_with_the_errors() -> None:
-    rows = set(re.findall(r"^\| (\d) ", (DOCS / "exit-codes.md").read_text(encoding="utf-8"), re.M))
+def test_page_on_exit_codes_has_those_of_the_command_and_of_the_errors() -> None:
+    rows = set(re.findall(r"^\| (\d+) ", (DOCS / "exit-codes.md").read_text(encoding="utf-8"), re.M))
     codes = {str(cls.exit_code) for cls in vars(errors).values() if isinstance(cls, type)}
-    assert rows == codes | {"0"}
+    assert rows == set(re.findall(r"\d+", EXIT_CODES))
+    assert codes < rows
+
+
+def test_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_examples("../README.md")
+    assert names["right"] > 0.97
+    assert names["estimate"].energy_j > 0
+    assert (tmp_path / "digits.spk").is_file()
