@@ -20,7 +20,7 @@ from spikeport.converters.passes.quantize.calibration import Calibration
 from spikeport.converters.passes.quantize.quantize import Quantized, Split
 from spikeport.converters.placement import Placement
 from spikeport.deploy.backends.float import run_float
-from spikeport.deploy.codec import Codec
+from spikeport.deploy.codec import Codec, parse_decoder, parse_encoder
 from spikeport.deploy.data import data_hash
 from spikeport.deploy.decode import Decoder
 from spikeport.deploy.deployment import Deployment, Provenance
@@ -79,7 +79,7 @@ def compile_network(
     profile = target if isinstance(target, Profile) else load_profile(target)
     chain = Chain(profile, progress or (lambda name: None))
     _single_ends(network)
-    codec = codec or default_codec(network)
+    codec = codec or codec_for(network)
     _check_payload(codec, profile)
     circuit = chain.circuit(network, unit(codec.encoder))
     encoded = _calibration_input(network, circuit, calibration, codec, options, chain.findings)
@@ -97,12 +97,19 @@ def compile_network(
     return Deployment(quantized.network, placement, profile, codec, provenance, findings, quantized.report)
 
 
-def default_codec(network: Network) -> Codec:
-    """Spikes in; spike counts out, or the mean membrane where the output is no spiking neuron."""
-    (output,) = network.outputs
-    sources = [network.nodes[e.source] for e in network.into(output)]
+def codec_for(network: Network, encode: str | None = None, decode: str | None = None) -> Codec:
+    """The codec written ``encode`` and ``decode``, for example "current:steps=16,low=0,high=255" and "first-spike".
+
+    Without them: spikes in; spike counts out, or the mean membrane where the output is no spiking neuron.
+
+    Raises:
+        DataError: no such code.
+    """
+    sources = [network.nodes[e.source] for name in network.outputs for e in network.into(name)]
     spiking = all(getattr(node, "spiking", False) for node in sources)
-    return Codec(Spikes(), Decoder("count" if spiking else "membrane"))
+    usual = Decoder("count" if spiking else "membrane")
+    encoder = Spikes() if encode is None else parse_encoder(encode)
+    return Codec(encoder, usual if decode is None else parse_decoder(decode))
 
 
 def _single_ends(network: Network) -> None:

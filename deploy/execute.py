@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Ints
+from spikeport.converters.findings import Finding
 from spikeport.deploy.activity import Activity, PopulationActivity
 from spikeport.deploy.backends.simulator.reference import Simulation, simulate
 from spikeport.deploy.deployment import Deployment
@@ -35,8 +36,10 @@ def execute(
     names = _recorded(deployment, record)
     (source,), output = network.inputs, network.outputs[0]
     parts: list[Simulation] = []
+    findings: list[Finding] = []
     for first in range(0, len(data), BATCH):
         encoded = deployment.codec.encode(data[first : first + BATCH], network.populations[source].shape, first)
+        findings += encoded.findings
         report = _share(progress, first, len(encoded.spikes), len(data))
         spiking = network.populations[output].model != "integrator"
         parts.append(
@@ -53,7 +56,18 @@ def execute(
         raise DataError(f"the data are empty: shape {data.shape}")
     trains = {n: _shaped(deployment, n, np.concatenate([p.spikes[n] for p in parts])) for n in names}
     result = np.concatenate([_output(deployment, output, part) for part in parts])
-    return Run(result, _joined([p.activity for p in parts]), trains, backend, result.shape[1])
+    activity = _joined([p.activity for p in parts])
+    said = tuple(dict.fromkeys((*findings, *_overflows(activity))))
+    return Run(result, activity, trains, backend, result.shape[1], said)
+
+
+def _overflows(activity: Activity) -> Iterator[Finding]:
+    for name, layer in activity.populations.items():
+        for register, count, what in (("u", layer.u_wraps, "wrapped around"), ("v", layer.v_clips, "was clipped")):
+            if count:
+                message = f"{register} left its 24 bits and {what} {count} time(s)."
+                advice = "Recompile with calibration data that look like these."
+                yield Finding("overflow", "warning", name, message, advice)
 
 
 def _recorded(deployment: Deployment, record: Collection[str]) -> list[str]:

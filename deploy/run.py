@@ -23,6 +23,7 @@ class Run:
         spikes: (B, T, *shape) of each population recorded, on the input's clock.
         backend: which executor ran.
         input_steps: T; the chip itself took ``activity.steps``.
+        findings: input values that were clamped, registers that left their 24 bits.
     """
 
     output: NDArray[np.float64]
@@ -30,18 +31,4 @@ class Run:
     spikes: Mapping[str, NDArray[np.int64]]
     backend: str
     input_steps: int
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Registers that left their 24 bits during the run."""
-        layers = self.activity.populations.items()
-        wrapped = [_overflow("u-wrapped", n, "wrapped around", "synaptic current", p.u_wraps) for n, p in layers]
-        clipped = [_overflow("v-clipped", n, "was clipped", "membrane potential", p.v_clips) for n, p in layers]
-        return tuple(f for f in (*wrapped, *clipped) if f is not None)
-
-
-def _overflow(code: str, layer: str, how: str, what: str, times: int) -> Finding | None:
-    if not times:
-        return None
-    message = f"the {what} left its 24 bits and {how} {times} time(s)."
-    return Finding(code, "warning", layer, message, "Compile with calibration data that cover inputs like these.")
+    findings: tuple[Finding, ...]

@@ -12,8 +12,8 @@ from rich.console import RenderableType
 from spikeport.converters.network import Network
 from spikeport.converters.read.nir import read_nir
 from spikeport.deploy.backends.float import run_float
-from spikeport.deploy.codec import Codec, parse_encoder
-from spikeport.deploy.compile import compile_network, default_codec
+from spikeport.deploy.codec import Codec
+from spikeport.deploy.compile import codec_for, compile_network
 from spikeport.deploy.report.deployment_record import deployment_record
 from spikeport.deploy.report.run_record import accuracy
 from spikeport.deploy.report.tables import columns, facts, si
@@ -30,7 +30,7 @@ def demo_record(step: Callable[[str], None]) -> dict[str, Any]:
     """Run the demo; everything it prints and more, as plain JSON values."""
     network = read_nir(digits.network_path(), digits.DIALECT)
     images, labels = digits.load_test()
-    codec = Codec(parse_encoder(digits.ENCODER), default_codec(network).decoder)
+    codec = codec_for(network, digits.ENCODER)
     step("the trained network")
     right = _float_accuracy(network, codec, images, labels)
     chips = [_chip(network, load_profile(name), codec, (images, labels), step) for name in ("loihi1", "loihi2")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.cli.output import progress
 from spikeport.deploy.cli.sources import make_codec
 from spikeport.deploy.codec import Codec
-from spikeport.deploy.compile import default_codec
+from spikeport.deploy.compile import codec_for
 from spikeport.deploy.data import Data
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.encode import arrange
@@ -50,7 +50,7 @@ def run_chip(deployment: Deployment, data: Data, backend: str, record: Collectio
         synops=synops,
         input_steps=run.input_steps,
         chip_steps=run.activity.steps,
-        findings=(*run_findings(deployment, data), *_overflows(layers)),
+        findings=run.findings,
     )
 
 
@@ -81,7 +81,7 @@ def run_trained(
                 kept[name].append(np.asarray(run.spikes[name]))
             report(min(first + BATCH, len(data.input)), len(data.input))
     output = np.concatenate(outputs)
-    chosen = codec or default_codec(network)
+    chosen = codec or codec_for(network)
     return Result(
         backend="float",
         output=output.reshape(*output.shape[:2], -1),
@@ -94,15 +94,6 @@ def run_trained(
         chip_steps=None,
         findings=(*network.findings, *dict.fromkeys(findings)),
     )
-
-
-def run_findings(deployment: Deployment, data: Data) -> tuple[Finding, ...]:
-    """What encoding all of ``data`` has to say (values that were clamped)."""
-    if not deployment.codec.encoder.clamp:
-        return ()
-    shape = deployment.network.populations[deployment.network.inputs[0]].shape
-    parts = (deployment.codec.encode(data.input[i : i + BATCH], shape, i) for i in range(0, len(data.input), BATCH))
-    return tuple(dict.fromkeys(finding for part in parts for finding in part.findings))
 
 
 def _float_input(
@@ -138,13 +129,3 @@ def _recorded(network: Network, record: Collection[str]) -> tuple[str, ...]:
 def _spikes(network: Network, name: str) -> bool:
     node = network.nodes[name]
     return isinstance(node, Neuron) and node.spiking
-
-
-def _overflows(layers: Mapping[str, Layer]) -> tuple[Finding, ...]:
-    advice = "Recompile with calibration data that look like these."
-    return tuple(
-        Finding("overflow", "warning", name, f"{register} left its 24 bits {count} times and {what}.", advice)
-        for name, layer in layers.items()
-        for register, count, what in (("u", layer.u_wraps, "wrapped"), ("v", layer.v_clips, "was clipped"))
-        if count
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikeport.deploy.codec import Codec, parse_decoder, parse_encoder
+from spikeport.deploy.codec import Codec
 from spikeport.deploy.data import Data, load_data
 from spikeport.deploy.events import Binning
 from spikeport.errors import DataError, DeploymentFileError, ModelError
@@ -87,10 +87,6 @@ def make_codec(encode: str | None, decode: str | None, network: Network) -> Code
     """
     if encode is None and decode is None:
         return None
-    from spikeport.deploy.compile import default_codec
+    from spikeport.deploy.compile import codec_for
 
-    usual = default_codec(network)
-    return Codec(
-        parse_encoder(encode) if encode is not None else usual.encoder,
-        parse_decoder(decode) if decode is not None else usual.decoder,
-    )
+    return codec_for(network, encode, decode)

@@ -151,7 +151,7 @@ def _choose(problem: Problem, split_weights: Split, findings: list[Finding]) -> 
         f"weights are split into a coarse and a fine group: {found.score.agreement:.0%} of the trained spikes became "
         f"{finer.score.agreement:.0%}, for twice the synaptic memory and operations."
     )
-    findings.append(Finding("weights-split", "info", problem.name, message, "Use --split never to save that."))
+    findings.append(Finding("weights-split", "info", problem.name, message, "Use --split-weights never to save that."))
     return finer
 
 
@@ -244,7 +244,7 @@ def _findings(p: FloatPopulation, candidate: Candidate, miss: int) -> list[Findi
                 "warning",
                 name,
                 f"shares {candidate.score.agreement:.0%} of its spikes with the trained network on calibration data.",
-                "Try --split always, more calibration samples, or fine-tuning.",
+                "Try --split-weights always, more calibration samples, or fine-tuning.",
             )
         )
     return found

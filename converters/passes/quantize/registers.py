@@ -46,24 +46,24 @@ def population_at(
         du=du,
         dv=dv,
         vth=vth,
-        reset=np.clip(integers(p.reset_amount, scale), 0, VTH_MAX),
+        reset=integers(p.reset_amount, p, scale),
         bias_mant=mant,
         bias_exp=exp,
-        u_init=state(flat(p.u_init, p), scale),
-        v_init=state(flat(p.v_init, p), scale),
+        u_init=state(p.u_init, p, scale),
+        v_init=state(p.v_init, p, scale),
         max_spikes=p.max_spikes or 1,
         refractory=p.refractory,
-        v_min=None if p.v_min is None else state(packed(p.v_min), scale),
+        v_min=None if p.v_min is None else state(p.v_min, p, scale),
         shift=p.shift,
         scale=scale * STATE_UNIT,
-        offset=packed(p.offset),
+        offset=packed(p.offset, p),
     )
 
 
-def packed(x: NDArray[np.floating]) -> Floats:
+def packed(x: NDArray[np.floating], p: FloatPopulation) -> Floats:
     """0-d where all neurons share the value, else flat (n,)."""
     values = np.asarray(x, dtype=np.float64)
-    return values.reshape(-1)[:1].reshape(()) if values.size and not np.ptp(values) else values.reshape(-1)
+    return flat(values, p) if np.ptp(values) else values.reshape(-1)[:1].reshape(())
 
 
 def flat(x: NDArray[np.floating], p: FloatPopulation) -> Floats:
@@ -71,26 +71,26 @@ def flat(x: NDArray[np.floating], p: FloatPopulation) -> Floats:
     return np.broadcast_to(np.asarray(x, dtype=np.float64), p.shape).reshape(-1)
 
 
-def integers(x: NDArray[np.floating], scale: float) -> Ints:
-    """x · scale to the nearest integer, packed."""
-    return np.rint(packed(x) * scale).astype(np.int64)
+def integers(x: NDArray[np.floating], p: FloatPopulation, scale: float) -> Ints:
+    """x · scale to the nearest integer that a 17-bit register holds, packed."""
+    return np.asarray(np.clip(np.rint(packed(x, p) * scale), 0, VTH_MAX), dtype=np.int64)
 
 
-def state(x: Floats, scale: float) -> Ints:
+def state(x: NDArray[np.floating], p: FloatPopulation, scale: float) -> Ints:
     """An initial or limiting value in v's own units, within 24 bits, packed."""
     limit = STATE_LIMIT - 1
-    return np.clip(np.rint(packed(x) * scale * STATE_UNIT), -limit, limit).astype(np.int64)
+    return np.asarray(np.clip(np.rint(packed(x, p) * scale * STATE_UNIT), -limit, limit), dtype=np.int64)
 
 
 def current_decay(p: FloatPopulation, tweak: Tweak = Tweak()) -> Ints:
     """du: the chip keeps (4096 - du - 1) / 4096 of u; 0 .. 4095."""
-    loss = np.rint(DECAY_UNITY * (1 - packed(p.current_decay))).astype(np.int64) - DS_OFFSET
+    loss = np.rint(DECAY_UNITY * (1 - packed(p.current_decay, p))).astype(np.int64) - DS_OFFSET
     return np.where(loss == DECAY_UNITY - DS_OFFSET, loss, np.clip(loss + tweak.du, 0, DECAY_UNITY - 1))
 
 
 def membrane_decay(p: FloatPopulation, tweak: Tweak = Tweak()) -> Ints:
     """dv: the chip keeps (4096 - dv) / 4096 of v; 0 keeps all, 4096 (as in lava-dl's files) nothing."""
-    loss = np.rint(DECAY_UNITY * (1 - packed(p.membrane_decay))).astype(np.int64)
+    loss = np.rint(DECAY_UNITY * (1 - packed(p.membrane_decay, p))).astype(np.int64)
     exact = (loss == 0) | (loss == DECAY_UNITY)
     return np.where(exact, loss, np.clip(loss + tweak.dv, 0, DECAY_UNITY))
 
@@ -123,7 +123,7 @@ def threshold(p: FloatPopulation, scale: float, lattice: bool) -> Ints:
     Where v moves in steps of 2^6, v > θ is v > floor(θ) and v >= θ is v > ceil(θ) - 1; elsewhere the nearest
     integer is the best there is.
     """
-    wanted = packed(p.threshold) * scale
+    wanted = packed(p.threshold, p) * scale
     near = np.rint(wanted)
     exact = np.where(np.abs(wanted - near) < 1e-6 * np.maximum(np.abs(wanted), 1), near, wanted)
     if not lattice:
@@ -132,4 +132,4 @@ def threshold(p: FloatPopulation, scale: float, lattice: bool) -> Ints:
         rounded = np.floor(exact)
     else:
         rounded = np.ceil(exact) - 1
-    return np.clip(rounded, 0, VTH_MAX).astype(np.int64)
+    return np.asarray(np.clip(rounded, 0, VTH_MAX), dtype=np.int64)
