@@ -78,10 +78,7 @@ def order(
     Raises:
         ModelError: a cycle without delay, or a node that no input reaches.
     """
-    near = distances([(e.source, e.target) for e in edges], inputs)
-    lost = sorted(set(names) - set(near))
-    if lost:
-        raise ModelError(f"{_listed(lost)}: not reached from any input. Connect or remove it.")
+    near = _reached(names, edges, inputs)
     placed = _settle(near, edges, frozenset(delays))
     stuck = sorted(set(names) - set(placed))
     if stuck:
@@ -91,10 +88,22 @@ def order(
     return placed
 
 
-def shape_order(edges: Collection[Edge], inputs: Collection[str]) -> tuple[str, ...]:
-    """All nodes that an input reaches, each after at least one of its sources: nearest to the inputs first."""
-    near = distances([(e.source, e.target) for e in edges], inputs)
+def shape_order(names: Collection[str], edges: Collection[Edge], inputs: Collection[str]) -> tuple[str, ...]:
+    """All nodes, each after at least one of its sources: nearest to the inputs first.
+
+    Raises:
+        ModelError: a node that no input reaches.
+    """
+    near = _reached(names, edges, inputs)
     return tuple(sorted(near, key=lambda name: (near[name], name)))
+
+
+def _reached(names: Collection[str], edges: Collection[Edge], inputs: Collection[str]) -> dict[str, int]:
+    near = distances([(e.source, e.target) for e in edges], inputs)
+    lost = sorted(set(names) - set(near))
+    if lost:
+        raise ModelError(f"{_listed(lost)}: not reached from any input. Connect or remove it.")
+    return near
 
 
 def network_order(network: Network) -> tuple[str, ...]:

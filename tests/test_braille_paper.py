@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from spikeport.converters.read.nir import read_nir
 from spikeport.deploy.backends.float import run_float
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spikeport.converters.network import Neuron
 from spikeport.converters.read.dialects import DIALECTS, KEYS, describe_dialects, parse_dialect
 from spikeport.converters.read.neurons import neuron_of

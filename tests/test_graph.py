@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spikeport.converters.graph import delay_feedback, order
 from spikeport.converters.network import Edge
 from spikeport.errors import ModelError

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from spikeport.converters.read.nir import read_nir
 from spikeport.errors import ModelError
 

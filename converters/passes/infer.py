@@ -43,7 +43,7 @@ def infer(network: Network) -> Outcome[Network]:
     _check_edges(network)
     order = network_order(network)
     shapes: dict[str, Shape] = {}
-    for name in shape_order(network.edges, network.inputs):
+    for name in shape_order(tuple(network.nodes), network.edges, network.inputs):
         shapes[name] = output_shape(name, network.nodes[name], _incoming(network, name, shapes))
     nodes = MappingProxyType({name: network.nodes[name] for name in order})
     edges = tuple(sorted(network.edges, key=lambda e: (e.source, e.target)))

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from spikeport.errors import DialectError
 
-
 _COMPANIONS = {"v_min": "if_v_min", "reset_delay": "cuba_reset_delay"}
 
 

@@ -107,7 +107,9 @@ def _surroundings(flat: FlatGraph, chosen: Chosen) -> _Surroundings:
     follow: dict[str, tuple[str, ...]] = {}
     for edge in edges:
         follow[edge.source] = (*follow.get(edge.source, ()), edge.target)
-    return _Surroundings(edges, shape_order(edges, inputs), MappingProxyType(follow), _self_feeding(flat, neurons))
+    return _Surroundings(
+        edges, shape_order(tuple(flat.nodes), edges, inputs), MappingProxyType(follow), _self_feeding(flat, neurons)
+    )
 
 
 def _waits(name: str, node: RawNode, chosen: Chosen) -> bool:

@@ -83,6 +83,6 @@ def _unsaid(name: str, kind: str, fields: Fields, neuron: Neuron, dialect: Diale
 
 
 def _alike(a: Any, b: Any) -> bool:
-    return (a is None and b is None) or (
-        a is not None and b is not None and bool(np.allclose(a, b, rtol=1e-6, atol=1e-9))
-    )
+    if a is None or b is None:
+        return a is b
+    return bool(np.allclose(a, b, rtol=1e-6, atol=1e-9))

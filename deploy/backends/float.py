@@ -339,7 +339,7 @@ def _flatten(node: Flatten, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
 
 
 def _sparse(node: SparseMap, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    y = torch.sparse.mm(own["matrix"], x.reshape(x.shape[0], -1).T).T
+    y: Tensor = torch.sparse.mm(own["matrix"], x.reshape(x.shape[0], -1).T).T
     y = y + own["bias"] if "bias" in own else y
     return y.reshape(x.shape[0], *node.shape)
 
