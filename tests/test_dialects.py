@@ -138,7 +138,7 @@ def test_norse_current_jumps_by_the_weight_and_rockpools_decays_at_once() -> Non
 
 
 def test_time_constant_below_one_step_is_refused_under_euler() -> None:
-    with pytest.raises(DialectError, match="shortest time constant is 0.1 steps"):
+    with pytest.raises(DialectError, match=r"shortest time constant is 0\.1 steps"):
         neuron("LIF", LIF | {"tau": 1e-5}, "snntorch")
 
 

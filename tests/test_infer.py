@@ -59,7 +59,7 @@ def test_unfitting_node_is_named(case: str) -> None:
 
 def test_kernel_larger_than_its_input_is_refused() -> None:
     conv = Conv(np.ones((1, 1, 5, 5), np.float32), None, (1, 1), (0, 0), (1, 1))
-    with pytest.raises(ModelError, match="'c'.*larger than its input \\(3, 3\\)"):
+    with pytest.raises(ModelError, match=r"'c'.*larger than its input \(3, 3\)"):
         sequential([("c", conv)], (1, 3, 3), 1e-3)
 
 

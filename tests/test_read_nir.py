@@ -1,5 +1,6 @@
 """What real files hold and readers stumble over: each in a file of a few nodes."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def image(*nodes: tuple[str, dict[str, Any]], shape: tuple[int, ...] = (2, 6, 6)
     names = ["input", *(n for n, _ in nodes), "output"]
     every = {"input": {"type": "Input", "shape": np.array(shape)}, **dict(nodes)}
     every["output"] = {"type": "Output", "shape": np.array([1])}
-    return every, list(zip(names, names[1:], strict=False))
+    return every, list(pairwise(names))
 
 
 @pytest.mark.parametrize("shape", [(20, 4), (1, 1, 4), (7, 1, 4)])
@@ -207,7 +208,7 @@ def test_ignored_fields_and_dead_ends_are_said(nir_file: Any) -> None:
 
 
 def test_unknown_type_names_node_type_and_way_out(nir_file: Any) -> None:
-    with pytest.raises(UnsupportedNodeError, match="node 'lif' has the type Izhikevich.*Known: Affine.*subgraph"):
+    with pytest.raises(UnsupportedNodeError, match=r"node 'lif' has the type Izhikevich.*Known: Affine.*subgraph"):
         read_nir(nir_file(chain(lif={"type": "Izhikevich"}), CHAIN), DIALECT)
 
 

@@ -135,5 +135,5 @@ def test_unwritable_place_is_one_error_and_leaves_nothing(tmp_path: Path) -> Non
 
 
 def test_name_that_hdf5_would_split_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="'a/b'.*Rename"):
+    with pytest.raises(OutputError, match=r"'a/b'.*Rename"):
         write_nir(sequential([("a/b", leaky(0.9))], (2,), 1e-3), tmp_path / "a.nir")

@@ -43,7 +43,7 @@ def _wish(fields: Fields) -> Shape | None:
     if kind == "Flatten":
         field = next((f for f in ("input_type", "input_type.input") if fields.has(f)), None)
         shape: Shape = fields.shape(field) if field else ()
-        return shape if shape and prod(shape) else None
+        return shape if shape and _size(shape) else None
     if kind in ("SumPool2d", "AvgPool2d"):
         return (0, 0, 0)
     return _population_wish(fields) if kind in _TRANSPARENT else None
@@ -64,7 +64,7 @@ def _population_wish(fields: Fields) -> Shape | None:
     shape: Shape = max(shapes, key=_size, default=())
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
-    return shape if prod(shape) > 1 else None
+    return shape if _size(shape) > 1 else None
 
 
 def _size(shape: Shape) -> int:
