@@ -77,7 +77,8 @@ def quantize(
     )
     trains = _known_trains(circuit, calibration)
     graded = frozenset(n for n in circuit.populations if _is_graded(n, circuit, calibration))
-    form = WeightFormat(profile.limits.weight_bits.value, profile.limits.weight_exp_max.value)
+    limits = profile.limits
+    form = WeightFormat(*(x.value for x in (limits.weight_bits, limits.weight_exp_max, limits.weight_exp_min)))
     chosen: dict[str, Candidate] = {}
     findings: list[Finding] = []
     for done, name in enumerate(order):

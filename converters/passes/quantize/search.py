@@ -9,14 +9,14 @@ simulated; the decays are then nudged where that helps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.arithmetic import STATE_LIMIT
 from spikeport.converters.chip_network import Ints, Population, Synapses
-from spikeport.converters.circuit import Connection, FloatPopulation
+from spikeport.converters.circuit import Connection, ConvMap, FloatPopulation
 from spikeport.converters.passes.quantize.calibration import Peaks
 from spikeport.converters.passes.quantize.registers import BIAS_MAX, STATE_UNIT, VTH_MAX, Tweak, population_at
 from spikeport.converters.passes.quantize.trial import Score, arriving, run_population
@@ -25,7 +25,9 @@ from spikeport.converters.passes.quantize.weights import (
     Group,
     Quantizer,
     WeightFormat,
+    grid_step,
     importance_of,
+    rounding,
     values,
     with_integers,
 )
@@ -94,13 +96,20 @@ def largest_scale(problem: Problem) -> float:
 
 
 def scales(problem: Problem) -> NDArray[np.float64]:
-    """The row of scales to consider, largest first; thresholds fall on integers."""
+    """The row of scales to consider, largest first; thresholds fall on integers.
+
+    Where training left the weights on a grid, the scales at which they are integers of the chip come first in rank.
+    """
     top = largest_scale(problem)
     row = top * 2.0 ** (-np.arange(OCTAVES * 8) / 8)
+    steps = [grid_step(values(c.weights)) for c in problem.connections.values()]
+    for step in {s for s in steps if s is not None} if None not in steps else ():
+        exact = 2.0 ** np.arange(17) / step
+        row = np.sort(np.concatenate([row, exact[exact <= top]]))[::-1]
     unit = float(np.median(problem.population.threshold)) if problem.population.model != "integrator" else 0.0
     if unit <= 0:
         return row
-    marks = np.floor(row * unit)
+    marks = np.floor(row * unit + 1e-6)
     return np.unique(marks[marks >= 1])[::-1] / unit if np.any(marks >= 1) else row[:1]
 
 
@@ -124,15 +133,20 @@ def _quantized(
         scaled = values(connection.weights) * scale
         rate = problem.trains[connection.source].mean((0, 1)) + 1e-3
         importance = importance_of(connection.weights, rate)
-        yield name, scaled, importance, quantizer(scaled, importance, problem.form)
+        yield name, scaled, importance, quantizer(scaled, importance, _format(problem, connection))
+
+
+def _format(problem: Problem, connection: Connection) -> WeightFormat:
+    """Negative exponents only where sums are large and Lava can follow (`weights`)."""
+    fine = connection.source in problem.graded and not isinstance(connection.weights, ConvMap)
+    return problem.form if fine else replace(problem.form, min_exp=0)
 
 
 def _weight_cost(problem: Problem, quantizer: Quantizer, scale: float) -> float:
     """Σ of rate-weighted squared weight errors in trained units."""
     cost = 0.0
     for _, scaled, importance, groups in _quantized(problem, quantizer, scale):
-        error = sum((g.value for g in groups), -scaled)
-        cost += float(np.sum(importance * error**2))
+        cost += float(np.sum(importance * rounding(groups, scaled) ** 2))
     return cost / scale**2
 
 

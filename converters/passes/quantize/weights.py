@@ -1,8 +1,9 @@
 """Weights on the chip: 8-bit integers with a sign mode and a shared exponent, one group or a coarse and a fine one.
 
 Format (`PyDenseModelBitAcc`; Davies 2018 for the sign modes): "mixed" weights lose their lowest bit, so at 8 bits they
-are even integers in [-256, 254]; "excitatory" ones are 0 .. 255, "inhibitory" ones -255 .. 0. Exponents here are never
-negative: a right shift would floor the sum, and Lava's Conv, which knows no exponent, can be given weight · 2^exp.
+are even integers in [-256, 254]; "excitatory" ones are 0 .. 255, "inhibitory" ones -255 .. 0. A negative exponent
+floors the finished sum, so only graded inputs, whose sums are large, are given one; and no convolution is, because
+Lava's Conv knows no exponent and has to be given weight · 2^exp.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ from spikeport.converters.circuit import ConvMap, DenseMap, FloatMap, SparseWeig
 Floats: TypeAlias = NDArray[np.float64]
 
 
+GRID_LEVELS = 1 << 9
+"""More distinct sizes than this are no 8-bit quantization."""
+GRID_TOLERANCE = 1e-3
+"""Distance from the grid, in steps, that float32 rounding may leave."""
+
+
 @dataclass(frozen=True)
 class WeightFormat:
-    """Bits per weight and the largest exponent that the profile allows."""
+    """Bits per weight, and the exponents that the profile and the kind of connection allow."""
 
     bits: int
     max_exp: int
+    min_exp: int = 0
 
     def step(self, mode: SignMode) -> int:
         """Distance between neighbouring weights."""
@@ -89,9 +97,9 @@ def nearest(scaled: Floats, exp: int, mode: SignMode, form: WeightFormat) -> Gro
 
 
 def fitting_exp(scaled: Floats, mode: SignMode, form: WeightFormat) -> int:
-    """The smallest exponent at which no weight is clipped, at most ``form.max_exp``."""
+    """The smallest exponent at which no weight is clipped, within the format's."""
     low, high = form.ends(mode)
-    for exp in range(form.max_exp):
+    for exp in range(form.min_exp, form.max_exp):
         reach = form.step(mode) * 2.0**exp / 2
         if scaled.min(initial=0) >= low * 2.0**exp - reach and scaled.max(initial=0) <= high * 2.0**exp + reach:
             return exp
@@ -102,7 +110,7 @@ def single(scaled: Floats, importance: Floats, form: WeightFormat) -> tuple[Grou
     """One group: the exponent with the least weighted error, clipping a few large weights where that pays."""
     mode = sign_mode(scaled)
     fitting = fitting_exp(scaled, mode, form)
-    options = [nearest(scaled, exp, mode, form) for exp in range(max(fitting - 2, 0), fitting + 1)]
+    options = [nearest(scaled, exp, mode, form) for exp in range(max(fitting - 2, form.min_exp), fitting + 1)]
     return (min(options, key=lambda g: float(np.sum(importance * (g.value - scaled) ** 2))),)
 
 
@@ -113,7 +121,7 @@ def split(scaled: Floats, importance: Floats, form: WeightFormat) -> tuple[Group
     """
     mode = sign_mode(scaled)
     exp = fitting_exp(scaled, mode, form)
-    if exp == 0:
+    if exp == form.min_exp:
         return single(scaled, importance, form)
     step, (low, high) = form.step(mode), form.ends(mode)
     exp += int(exp < form.max_exp and scaled.min() < low * 2.0**exp)
@@ -126,17 +134,30 @@ Quantizer: TypeAlias = Callable[[Floats, Floats, WeightFormat], tuple[Group, ...
 
 
 def clipped_share(groups: tuple[Group, ...], scaled: Floats, form: WeightFormat) -> float:
-    """Part of the weights that the first group had to cut by more than half a step."""
-    coarse = groups[0]
-    half = form.step(coarse.mode) * 2.0**coarse.exp / 2
-    return float(np.mean(np.abs(coarse.value - scaled) > half * (1 + 1e-9))) if scaled.size else 0.0
+    """Part of the weights that lie beyond what the groups reach: off by more than half the finest step."""
+    half = form.step(groups[-1].mode) * 2.0 ** groups[-1].exp / 2
+    return float(np.mean(np.abs(rounding(groups, scaled)) > half * (1 + 1e-9))) if scaled.size else 0.0
 
 
 def relative_error(groups: tuple[Group, ...], scaled: Floats) -> float:
     """RMS of the rounding error over RMS of the weights."""
     norm = float(np.sqrt(np.mean(scaled**2))) if scaled.size else 0.0
-    error = sum((g.value for g in groups), np.zeros_like(scaled)) - scaled
-    return float(np.sqrt(np.mean(error**2))) / norm if norm else 0.0
+    return float(np.sqrt(np.mean(rounding(groups, scaled) ** 2))) / norm if norm else 0.0
+
+
+def rounding(groups: tuple[Group, ...], scaled: Floats) -> Floats:
+    """What the groups add up to, less what was wanted."""
+    return sum((g.value for g in groups), -scaled)
+
+
+def grid_step(weights: Floats) -> float | None:
+    """The step of the grid that the weights lie on, if they were quantized in training; None if they lie on none."""
+    sizes = np.unique(np.abs(weights))
+    if not 2 <= sizes.size <= GRID_LEVELS:
+        return None
+    step = float(np.diff(sizes).min()) if sizes[0] == 0 else float(min(sizes[0], np.diff(sizes).min()))
+    on_grid = np.abs(sizes / step - np.rint(sizes / step)) < GRID_TOLERANCE
+    return step if on_grid.all() else None
 
 
 def importance_of(weights: FloatMap, rate: Floats) -> Floats:
