@@ -1,12 +1,16 @@
 """What all tests may lean on: the real recordings beside the repository, where this machine has them."""
 
 from collections.abc import Callable, Mapping, Sequence
+import os
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+
+# Test processes run side by side, one per core: more threads in each only get in each other's way. Before torch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
