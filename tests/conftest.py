@@ -1,7 +1,7 @@
 """What all tests may lean on: the real recordings beside the repository, where this machine has them."""
 
-from collections.abc import Callable, Mapping, Sequence
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
