@@ -63,12 +63,13 @@ class Deployment:
 
         Args:
             data: (B, T, *shape), or (B, *shape) where the encoder makes the time axis.
-            backend: "reference".
+            backend: "reference": the simulator. "lava": lava-nc's own process models, where it is installed.
             record: populations whose spikes are kept; "all" stands for every one.
             progress: called with (samples × steps done, in all).
 
         Raises:
             DataError: the data do not fit the input, or a name in ``record`` or the backend does not exist.
+            BackendError: Lava is not installed, failed or hung.
         """
         from spikeport.deploy.execute import execute
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,16 @@ from spikeport.deploy.run import Run
 from spikeport.errors import DataError
 
 Progress = Callable[[int, int], None]
-BACKENDS = {"reference": simulate}
+
+
+def _lava(*arguments: Any, **options: Any) -> Simulation:
+    """See `run_on_lava`; loaded on first use, since the core works without Lava."""
+    from spikeport.deploy.backends.lava.run import run_on_lava
+
+    return run_on_lava(*arguments, **options)
+
+
+BACKENDS: Mapping[str, Callable[..., Simulation]] = {"reference": simulate, "lava": _lava}
 BATCH = 64
 """Samples simulated together: enough to fill matrix products, few enough for memory."""
 

@@ -73,7 +73,9 @@ TimeUnit = Annotated[float, typer.Option(help="Event lists: seconds per unit of 
 
 Backend = Annotated[
     str,
-    typer.Option(help="reference: the chip, bit for bit (.spk). float: the trained network (.nir)."),
+    typer.Option(
+        help="reference: the chip, bit for bit (.spk). lava: the same, by lava-nc. float: the trained network (.nir)."
+    ),
 ]
 Record = Annotated[
     str,

@@ -64,3 +64,7 @@ class OverBudgetError(SpikeportError):
     """The estimate exceeds a budget that the user set."""
 
     exit_code = 4
+
+
+class BackendError(SpikeportError):
+    """A backend that is not installed, that failed, or that made no step for too long; the message says which."""

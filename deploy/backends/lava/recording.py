@@ -1,0 +1,196 @@
+"""Lava's own process models, made to start each sample anew and to write what they did on a tape.
+
+The arithmetic stays Lava's: every model here is a subclass that calls its parent's `run_spk`. A batch is one long run
+of Lava; at the first step of each sample neurons return to their initial state and synapses forget what is under way.
+No sinks, monitors or Vars are read, so a recorded network has fewer operating-system processes than a plain one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.arithmetic import DS_OFFSET, STATE_LIMIT, STATE_SHIFT, decay
+from spikeport.deploy.backends.lava.compatibility import prepare
+from spikeport.deploy.backends.lava.plan import Plan
+from spikeport.deploy.backends.lava.tape import Tape, Track
+
+prepare()
+
+from lava.proc.conv.models import PyConvModelFixed  # noqa: E402
+from lava.proc.conv.process import Conv  # noqa: E402
+from lava.proc.dense.models import PyDelayDenseModelBitAcc, PyDenseModelBitAcc  # noqa: E402
+from lava.proc.dense.process import DelayDense, Dense  # noqa: E402
+from lava.proc.io.source import PySendModelFixed, RingBuffer  # noqa: E402
+from lava.proc.lif.models import PyLifModelBitAcc  # noqa: E402
+from lava.proc.lif.process import LIF  # noqa: E402
+from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc  # noqa: E402
+from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
+
+from spikeport.deploy.backends.lava import processes  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What a model is handed through its Process's ``proc_params["recorder"]``.
+
+    Attributes:
+        steps: chip steps per sample.
+        track: of a population; None for synapses.
+        progress: (1,) counter of steps begun, for the one part that counts them; else None.
+    """
+
+    steps: int
+    track: Track | None
+    progress: NDArray[np.int64] | None
+
+    def place(self, time_step: int) -> tuple[int, int]:
+        """(sample, chip step from 0) of Lava's time step, which counts from 1."""
+        return divmod(time_step - 1, self.steps)
+
+
+def recorders(plan: Plan, tape: Tape, steps: int) -> Mapping[str, Recorder]:
+    """A recorder for every part, by part name."""
+    tracks = {plan.names[population]: tape.track(population) for population in plan.names}
+    sources = [part.name for part in plan.parts if part.kind == "RingBuffer"]
+    return {
+        part.name: Recorder(steps, tracks.get(part.name), tape.progress if part.name == sources[0] else None)
+        for part in plan.parts
+    }
+
+
+def attach(parts: Mapping[str, Any], recorders: Mapping[str, Recorder]) -> None:
+    """Hand every Process in ``parts`` its recorder."""
+    for name, process in parts.items():
+        process.proc_params["recorder"] = recorders[name]
+
+
+class _RecordedSource(PySendModelFixed):  # type: ignore[misc]
+    """Sends the samples on the tape instead of a ring buffer's data."""
+
+    def run_spk(self) -> None:
+        recorder: Recorder = self.proc_params["recorder"]
+        if recorder.progress is not None:
+            recorder.progress[0] = self.time_step
+        sample, step = recorder.place(self.time_step)
+        if recorder.track is not None:
+            self.s_out.send(recorder.track.spikes[sample, step].reshape(self.data.shape[:-1]))
+
+
+class _RecordedNeurons:
+    """Mixin in front of a Lava neuron model."""
+
+    _initial: tuple[Any, Any] | None = None
+    _input: Any = None
+    _fired: Any = None
+
+    def run_spk(self: Any) -> None:
+        recorder: Recorder = self.proc_params["recorder"]
+        sample, step = recorder.place(self.time_step)
+        if step == 0:
+            _RecordedNeurons.restart(self)
+        u, v = self.u.copy(), self.v.copy()
+        super().run_spk()  # type: ignore[misc]
+        if recorder.track is not None:
+            self._write(recorder.track, sample, step, u, v)
+
+    def restart(self: Any) -> None:
+        if self._initial is None:
+            self._initial = self.u.copy(), self.v.copy()
+        self.u[:], self.v[:] = self._initial
+        if hasattr(self, "hold"):
+            self.hold[:] = 0
+
+    def subthr_dynamics(self: Any, activation_in: NDArray[np.int32]) -> None:
+        self._input = activation_in
+        super().subthr_dynamics(activation_in)  # type: ignore[misc]
+
+    def spiking_activation(self: Any) -> Any:
+        self._fired = super().spiking_activation()  # type: ignore[misc]
+        return self._fired
+
+    def _write(self: Any, track: Track, sample: int, step: int, u: Any, v: Any) -> None:
+        here = sample, step
+        track.spikes[here] = self._fired.reshape(-1)
+        changed = (u != self.u) | (v != self.v) | (self._fired != 0)
+        track.active[here] = changed.reshape(-1)
+        track.overflow[here] = self._overflow(u, v)
+        if track.u is not None and track.v is not None:
+            track.u[here], track.v[here] = self.u.reshape(-1), self.v.reshape(-1)
+
+    def _overflow(self: Any, u: Any, v: Any) -> tuple[int, int]:
+        """How many registers left their 24 bits: Lava says only where they landed."""
+        u_wide = decay(u.astype(np.int64), self.du + DS_OFFSET) + (self._input.astype(np.int64) << STATE_SHIFT)
+        v_wide = decay(v.astype(np.int64), self.dv) + self.u + self.effective_bias
+        return int(np.count_nonzero(u_wide != self.u)), int(np.count_nonzero(np.abs(v_wide) >= STATE_LIMIT))
+
+
+class _RecordedLIF(_RecordedNeurons, PyLifModelBitAcc):  # type: ignore[misc]
+    pass
+
+
+class _RecordedGeneralLIF(_RecordedNeurons, processes.PyGeneralLIFModelFixed):
+    pass
+
+
+class _RecordedIntegrator(_RecordedNeurons, processes.PyIntegratorModelFixed):
+    pass
+
+
+class _RestartedSynapses:
+    """Mixin in front of a Lava synapse model: what is under way does not reach the next sample."""
+
+    buffer: ClassVar[str] = "a_buff"
+
+    def run_spk(self: Any) -> None:
+        if self.proc_params["recorder"].place(self.time_step)[1] == 0:
+            setattr(self, self.buffer, np.zeros_like(getattr(self, self.buffer)))
+        super().run_spk()  # type: ignore[misc]
+
+
+class _RestartedDense(_RestartedSynapses, PyDenseModelBitAcc):  # type: ignore[misc]
+    pass
+
+
+class _RestartedDelayDense(_RestartedSynapses, PyDelayDenseModelBitAcc):  # type: ignore[misc]
+    pass
+
+
+class _RestartedSparse(_RestartedSynapses, PySparseModelBitAcc):  # type: ignore[misc]
+    pass
+
+
+class _RestartedDelaySparse(_RestartedSynapses, PyDelaySparseModelBitAcc):  # type: ignore[misc]
+    pass
+
+
+class _RestartedConv(_RestartedSynapses, PyConvModelFixed):  # type: ignore[misc]
+    buffer = "a_buf"
+
+
+class _RestartedShiftedConv(_RestartedSynapses, processes.PyShiftedConvModelFixed):
+    buffer = "a_buf"
+
+
+class _RestartedSpikeDelay(_RestartedSynapses, processes.PySpikeDelayModelFixed):
+    pass
+
+
+MODELS: Mapping[type, type] = {
+    RingBuffer: _RecordedSource,
+    LIF: _RecordedLIF,
+    processes.GeneralLIF: _RecordedGeneralLIF,
+    processes.Integrator: _RecordedIntegrator,
+    Dense: _RestartedDense,
+    DelayDense: _RestartedDelayDense,
+    Sparse: _RestartedSparse,
+    DelaySparse: _RestartedDelaySparse,
+    Conv: _RestartedConv,
+    processes.ShiftedConv: _RestartedShiftedConv,
+    processes.SpikeDelay: _RestartedSpikeDelay,
+}
+"""Process to recording model, as `exception_proc_model_map` takes it."""
