@@ -230,6 +230,8 @@ BAD = {
     "wrong width": ({"fc": {"type": "Linear", "weight": np.ones((3, 5))}}, "takes 5 inputs, but \\(4,\\) arrives"),
     "wrong population": ({"lif": LIF | {"tau": np.ones(7)}}, "shape \\(7,\\), but \\(3,\\) arrives"),
     "wrong bias": ({"fc": {"type": "Affine", "weight": np.ones((3, 4)), "bias": np.ones(2)}}, "bias of shape \\(2,\\)"),
+    "denormal tau": ({"lif": LIF | {"tau": ONES * 1e-320}}, "shortest time constant"),
+    "overflowing gain": ({"lif": LIF | {"r": ONES * 1e300}}, "does not fit float32"),
     "negative delay": ({"lif": {"type": "Delay", "delay": -ONES}}, "must not be negative"),
     "endless delay": ({"lif": {"type": "Delay", "delay": ONES * 1e9}}, "more than 100000"),
     "absurd shape": ({"input": {"type": "Input", "shape": np.array([2**40])}}, "should be|2147483648 elements"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import networkx as nx
+import numpy as np
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.graph import delay_feedback, shape_order
@@ -41,7 +42,13 @@ def read_nir(path: Path, dialect: str | None = None, dt: float | None = None) ->
         UnsupportedNodeError: a node type spikeport does not know.
         DialectError: an unknown dialect, or a dt that neither file nor user gives.
     """
-    raw = read_file(Path(path))
+    # Absurd numbers may overflow on the way; whatever is stored in the Network is checked to be finite.
+    with np.errstate(all="ignore"):
+        return _read(Path(path), dialect, dt)
+
+
+def _read(path: Path, dialect: str | None, dt: float | None) -> Network:
+    raw = read_file(path)
     flat = flatten_graph(raw.graph)
     own = own_record(raw, flat.nodes) if dialect is None and dt is None else NO_RECORD
     try:
