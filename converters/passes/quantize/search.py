@@ -117,7 +117,7 @@ def best(problem: Problem, quantizer: Quantizer) -> Candidate:
     """The best integers found with one way of quantizing weights."""
     ranked = sorted(scales(problem), key=lambda s: _weight_cost(problem, quantizer, s))
     chosen = [*ranked[: problem.scales - 1], scales(problem)[0]]
-    tried = [_candidate(problem, quantizer, scale, Tweak()) for scale in dict.fromkeys(chosen)]
+    tried = [_candidate(problem, quantizer, scale, Tweak()) for scale in dict.fromkeys(map(float, chosen))]
     return _with_nudged_decays(problem, min(tried, key=_order))
 
 
