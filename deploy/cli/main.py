@@ -11,10 +11,13 @@ import typer
 
 from spikeport.deploy.cli.compile import compile_model
 from spikeport.deploy.cli.demo import demo
+from spikeport.deploy.cli.doctor import doctor
 from spikeport.deploy.cli.estimate import estimate
+from spikeport.deploy.cli.export_lava import export_lava
 from spikeport.deploy.cli.inspect import inspect
 from spikeport.deploy.cli.profiles import profiles
 from spikeport.deploy.cli.run import run_model
+from spikeport.deploy.cli.verify import verify
 from spikeport.errors import SpikeportError
 
 EXIT_CODES = (
@@ -36,6 +39,9 @@ app.command("inspect")(inspect)
 app.command("compile")(compile_model)
 app.command("run")(run_model)
 app.command("estimate")(estimate)
+app.command("verify")(verify)
+app.command("export-lava")(export_lava)
+app.command("doctor")(doctor)
 app.add_typer(profiles, name="profiles")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork, Ints
 from spikeport.converters.placement import Placement
-from spikeport.deploy.backends.simulator.reference import Simulation, simulate
+from spikeport.deploy.backends.simulator.reference import Progress, Simulation, simulate
 
 Backend = Callable[..., Simulation]
 
@@ -59,7 +59,11 @@ class Comparison:
 
 
 def compare(
-    network: ChipNetwork, inputs: Mapping[str, NDArray[np.integer]], placement: Placement, lava: Backend
+    network: ChipNetwork,
+    inputs: Mapping[str, NDArray[np.integer]],
+    placement: Placement,
+    lava: Backend,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Run (B, T, *shape) inputs on the simulator and on ``lava``, and hold every value against its twin.
 
@@ -68,11 +72,12 @@ def compare(
         inputs: per input population, spikes or payloads.
         placement: where neurons live.
         lava: `run_on_lava` or `run_in_process`.
+        progress: called with (steps done, steps in all) of the run on Lava.
     """
     unshifted, padded = _on_chip_clock(network, inputs)
     names = [name for name, p in network.populations.items() if p.model != "input"]
     ours = simulate(unshifted, padded, placement, names, names)
-    theirs = lava(unshifted, padded, placement, names, names)
+    theirs = lava(unshifted, padded, placement, names, names, progress)
     wrong = {
         name: {q: _column(ours, q)[name] != _column(theirs, q)[name] for q in ("spikes", "u", "v")} for name in names
     }
