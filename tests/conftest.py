@@ -8,9 +8,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import settings
 
 # Test processes run side by side, one per core: more threads in each only get in each other's way. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A loaded machine is slow, not wrong: no test may fail by the clock.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
