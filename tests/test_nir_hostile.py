@@ -207,6 +207,34 @@ def test_hostile_file_is_refused_with_its_reason(good: Path, spoil: Callable[[h5
     assert "\n" not in str(caught.value)
 
 
+def test_text_heap_that_would_send_hdf5_in_circles_is_refused(good: Path) -> None:
+    data = bytearray(good.read_bytes())
+    start = data.find(b"GCOL")
+    assert start > 0
+    # The first object's size, just below 2^64: HDF5 1.14 adds its header, wraps around and never returns.
+    data[start + 24 : start + 32] = (2**64 - 16).to_bytes(8, "little")
+    good.write_bytes(data)
+    with pytest.raises(ModelError, match="damaged"):
+        read_nir(good)
+
+
+def test_text_longer_than_the_file_is_refused_before_it_is_allocated(good: Path) -> None:
+    with h5py.File(good) as file:
+        offset = file["node/type"].id.get_offset()
+    data = bytearray(good.read_bytes())
+    data[offset : offset + 4] = (2**32 - 1).to_bytes(4, "little")
+    good.write_bytes(data)
+    with pytest.raises(ModelError, match="longer than the whole file"):
+        read_nir(good)
+
+
+def test_texts_of_fixed_length_are_read_too(good: Path) -> None:
+    with h5py.File(good, "r+") as file:
+        del file["node/nodes/lif/type"]
+        file["node/nodes/lif"].create_dataset("type", data=np.bytes_(b"LIF"))
+    assert "lif" in read_nir(good).nodes
+
+
 def test_graph_without_nodes_is_refused(good: Path) -> None:
     with h5py.File(good, "r+") as file:
         del file["node/nodes"], file["node/edges"]

@@ -7,6 +7,7 @@ says about a damaged file ends in one ModelError.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.read.heap_check import heaps_are_sound, texts_fit
 from spikeport.errors import ModelError
 
 Field: TypeAlias = "NDArray[Any] | str"
@@ -75,31 +77,29 @@ def read_file(path: Path) -> RawFile:
     Raises:
         ModelError: no such file, not HDF5, damaged, or larger than the limits of this module.
     """
-    size, digest = _hash(path)
-    with _one_door(path), h5py.File(path, "r") as file:
-        walk = _Walk(path.name, size)
+    data = _bytes(path)
+    if not heaps_are_sound(data):
+        raise ModelError(f"{path.name}: not a readable HDF5 file, or damaged (its table of texts). {_WHAT_TO_DO}")
+    with _one_door(path), h5py.File(io.BytesIO(data), "r") as file:
+        walk = _Walk(path.name, data)
         root = walk.group(file, "node")
         version = walk.text(file, "version") if "version" in file else ""
         node = walk.node(root, "the graph", depth=0)
     if node.graph is None:
         raise ModelError(f"{path.name}: the top node is a {node.type}, not a NIRGraph. {_WHAT_TO_DO}")
-    return RawFile(node.graph, node.metadata, version, digest)
+    return RawFile(node.graph, node.metadata, version, hashlib.sha256(data).hexdigest())
 
 
-def _hash(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    size = 0
+def _bytes(path: Path) -> bytes:
+    """The whole file, if it is not larger than a model can be."""
     try:
         with path.open("rb") as stream:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
-                size += len(piece)
-                if size > MAX_BYTES:
-                    raise ModelError(f"{path.name}: larger than {MAX_BYTES >> 30} GiB, the limit for a model file.")
+            data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{path}: cannot be opened ({error.strerror or error}). Check the path.") from error
-    return size, digest.hexdigest()
+    if len(data) > MAX_BYTES:
+        raise ModelError(f"{path.name}: larger than {MAX_BYTES >> 30} GiB, the limit for a model file.")
+    return data
 
 
 @contextmanager
@@ -127,9 +127,10 @@ def _one_door(path: Path) -> Iterator[None]:
 class _Walk:
     """One pass over a file; counts nodes and declared bytes so that their sums stay bounded."""
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, data: bytes) -> None:
         self.name = name
-        self.size = max(size, 1)
+        self.data = data
+        self.size = max(len(data), 1)
         self.bytes = 0
         self.nodes = 0
 
@@ -210,13 +211,18 @@ class _Walk:
             raise self.refuse(f"'{group.name}/{name}' holds no data")
         if item.is_virtual or item.external:
             raise self.refuse(f"'{group.name}/{name}' keeps its data in another file, which is never opened")
-        declared = item.size * item.dtype.itemsize
+        # The file's own element size: numpy's says nothing about texts.
+        declared = item.size * item.id.get_type().get_size()
         self.bytes += declared
         if self.bytes > MAX_BYTES or item.ndim > MAX_RANK:
             raise self.refuse(f"'{group.name}/{name}' declares {item.shape}: more than {MAX_BYTES >> 30} GiB in all")
         if declared > item.id.get_storage_size() * MAX_EXPANSION:
             stored = item.id.get_storage_size()
             raise self.refuse(f"'{group.name}/{name}' declares {declared} bytes, the file holds {stored}")
+        text = h5py.check_string_dtype(item.dtype)
+        variable = text is not None and text.length is None
+        if variable and not texts_fit(self.data, item.id.get_offset(), item.size):
+            raise self.refuse(f"'{group.name}/{name}' declares texts longer than the whole file: it is damaged")
         return item
 
     def value(self, group: h5py.Group, name: str) -> Field:
