@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from spikeport.deploy.compile import codec_for
 from spikeport.deploy.data import Data
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.encode import arrange
+from spikeport.deploy.readings import other_readings
 from spikeport.deploy.report.run_record import Layer, Result
 from spikeport.errors import DataError
 
@@ -55,9 +57,9 @@ def run_chip(deployment: Deployment, data: Data, backend: str, record: Collectio
 
 
 def run_trained(
-    network: Network, data: Data, encode: str | None, decode: str | None, record: Collection[str]
+    path: Path, network: Network, data: Data, encode: str | None, decode: str | None, record: Collection[str]
 ) -> Result:
-    """Run the trained network on all of ``data``, as its framework would.
+    """Run the trained network read from ``path`` on all of ``data``, as its framework would.
 
     Raises:
         DataError: shapes, names or codes do not fit; the network has several inputs or outputs.
@@ -72,7 +74,7 @@ def run_trained(
     with progress(f"running {len(data.input)} samples") as report:
         for first in range(0, len(data.input), BATCH):
             inputs, clamped = _float_input(network, codec if encode else None, data.input[first : first + BATCH], first)
-            findings += clamped
+            findings += clamped if first else (*clamped, *other_readings(path, network, inputs))
             run = run_float(network, inputs, record=spiking)
             outputs.append(np.asarray(run.outputs[network.outputs[0]]))
             for name in spiking:

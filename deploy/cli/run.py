@@ -49,7 +49,7 @@ def run_model(
     if backend == "float":
         network = read_network(model, dialect, dt)
         given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]])
-        result = run_trained(network, given, encode, decode, names)
+        result = run_trained(model, network, given, encode, decode, names)
     else:
         if (encode, decode, dialect, dt) != (None, None, None, None):
             raise DataError("--encode, --decode, --dialect and --dt belong to a .nir file; a deployment has its own")

@@ -1,0 +1,26 @@
+"""A guessed reset rule is never silent: the user sees what the other rules would give on the user's data."""
+
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.converters.read.nir import read_nir
+from spikeport.deploy.readings import other_readings
+
+
+def test_a_guess_that_matters_is_counted_rule_by_rule(shared_data: Path) -> None:
+    path = shared_data / "corpus/snntorch/dense_lif_subtract_delay1.nir"
+    data = np.load(path.with_suffix(".npz"))
+    (finding,) = other_readings(path, read_nir(path), data["input"].astype(np.float32))
+    assert finding.severity == "warning"
+    assert f"{data['output'].size:,} outputs ({int(data['output'].sum())} spikes)" in finding.message
+    right = read_nir(path, "snntorch:reset=subtract,reset_delay=1")
+    assert finding.message.count("with reset=") == 3
+    assert other_readings(path, right, data["input"]) == ()
+
+
+def test_a_guess_that_does_not_matter_is_said_too(shared_data: Path) -> None:
+    path = shared_data / "corpus/snntorch/dense_lif_subtract_delay1.nir"
+    (finding,) = other_readings(path, read_nir(path), np.zeros((2, 5, 128), np.float32))
+    assert finding.severity == "info"
+    assert "0 with reset=zero,reset_delay=0" in finding.message
