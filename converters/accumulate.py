@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+import torch
+from torch.nn import functional
 
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Sparse, Synapses
 
 Accumulate = Callable[[Ints], Ints]
 
+FLOAT32_EXACT = 1 << 24
+"""Sums of integers that stay below this are exact in float32 whatever their order; in float64 below 2^53."""
+
 
 def accumulator(connectivity: Connectivity) -> Accumulate:
     """The map from spikes (B, n_source) to sums (B, n_target).
 
-    Dense and conv sums go through float64 matrix products, which are exact: |weight| <= 2^15, payloads below 2^24 and
-    a fan-in below 2^14 stay under 2^53, and 0/1 spikes leave room for any fan-in that fits a chip.
+    Dense and conv sums go through floating-point products that are exact: weights are below 2^15 and payloads below
+    2^32, so that a fan-in of 2^6 payloads of full size, or 2^38 plain spikes, stays under 2^53.
     """
     match connectivity:
         case Dense(weight):
@@ -27,8 +30,8 @@ def accumulator(connectivity: Connectivity) -> Accumulate:
             rows = matrix.astype(np.int64)
             return lambda s: np.ascontiguousarray((rows @ s.T).T)
         case Conv2d():
-            kernels = connectivity.weight.astype(np.float64)
-            return lambda s: _correlate(connectivity, kernels, s)
+            largest = int(np.abs(connectivity.weight).sum((1, 2, 3)).max())
+            return lambda s: _correlate(connectivity, largest, s)
 
 
 def payload(synapses: Synapses, spikes: Ints) -> Ints:
@@ -36,16 +39,10 @@ def payload(synapses: Synapses, spikes: Ints) -> Ints:
     return spikes if synapses.graded else (spikes != 0).astype(np.int64)
 
 
-def _correlate(conv: Conv2d, kernels: NDArray[np.float64], spikes: Ints) -> Ints:
-    batch = len(spikes)
-    image = spikes.reshape(batch, *conv.source_shape).astype(np.float64)
-    (pad_y, pad_x), (step_y, step_x) = conv.padding, conv.stride
-    image = np.pad(image, ((0, 0), (0, 0), (pad_y, pad_y), (pad_x, pad_x)))
-    reach = [(size - 1) * gap + 1 for size, gap in zip(kernels.shape[2:], conv.dilation, strict=True)]
-    windows = sliding_window_view(image, reach, axis=(2, 3))  # type: ignore[call-overload]
-    windows = windows[:, :, ::step_y, ::step_x, :: conv.dilation[0], :: conv.dilation[1]]
-    windows = windows[:, :, : conv.target_shape[1], : conv.target_shape[2]]
-    in_groups = np.split(windows, conv.groups, axis=1)
-    out_groups = np.split(kernels, conv.groups)
-    sums = [np.tensordot(w, k, axes=((1, 4, 5), (1, 2, 3))) for w, k in zip(in_groups, out_groups, strict=True)]
-    return np.concatenate(sums, axis=3).transpose(0, 3, 1, 2).reshape(batch, -1).astype(np.int64)
+def _correlate(conv: Conv2d, largest: int, spikes: Ints) -> Ints:
+    """``largest``: the heaviest kernel's sum of absolute weights, the most that spikes of 1 can add up to."""
+    exact = torch.float32 if largest * int(spikes.max(initial=1)) < FLOAT32_EXACT else torch.float64
+    image = torch.from_numpy(spikes).to(exact).reshape(len(spikes), *conv.source_shape)
+    kernels = torch.from_numpy(conv.weight).to(exact)
+    sums = functional.conv2d(image, kernels, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return np.asarray(sums.round().to(torch.int64).reshape(len(spikes), -1).numpy())
