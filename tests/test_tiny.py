@@ -98,3 +98,12 @@ def test_the_same_counts_have_a_price_on_loihi1_and_none_on_loihi2(deployment: s
 def test_every_chip_takes_it(target: str) -> None:
     run = spikeport.compile(tiny(), target, spikes(4)).run(spikes(2))
     assert run.activity.traffic.sum() > 0
+
+
+def test_the_passes_run_in_their_order() -> None:
+    from spikeport.converters.chain import ORDER
+
+    steps: list[str] = []
+    options = spikeport.CompileOptions(scales=1)
+    spikeport.compile(tiny(), "loihi1", spikes(2), options=options, progress=steps.append)
+    assert tuple(steps) == ORDER

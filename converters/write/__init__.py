@@ -1,1 +1,1 @@
-"""TODO."""
+"""Writers: a Network back to the exchange formats."""
