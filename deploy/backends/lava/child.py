@@ -15,12 +15,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spikeport.converters.chip_network import ChipNetwork
-from spikeport.deploy.backends.lava.plan import plan
+from spikeport.deploy.backends.lava.plan import islands, plan
 from spikeport.deploy.backends.lava.tape import Layout, Tape
 
 WATCH_S = 0.1
@@ -72,26 +71,29 @@ def _run(job: Job, actors: list[Any]) -> None:
     laid_out = plan(job.network)
     tape = Tape(job.layout, job.file)
     processes = build(laid_out)
-    attach(processes, recorders(laid_out, tape, job.steps))
-    run_to_end(processes, job.batch * job.steps, actors)
+    attach(processes, recorders(laid_out, tape, job.batch, job.steps))
+    for island in islands(laid_out):
+        run_to_end(processes[island[0]], job.batch * job.steps, actors)
 
 
-def run_to_end(processes: Mapping[str, Any], steps: int, actors: list[Any]) -> None:
-    """Start Lava's runtime, run ``steps``, and stop it; ``actors`` holds its operating-system processes meanwhile."""
+def run_to_end(process: Any, steps: int, actors: list[Any]) -> None:
+    """Run all that is connected to ``process`` for ``steps``, and stop Lava's runtime.
+
+    ``actors`` holds the runtime's operating-system processes while they are needed.
+    """
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from spikeport.deploy.backends.lava.recording import MODELS
 
     config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=dict(MODELS))
-    first = next(iter(processes.values()))
-    first.create_runtime(run_cfg=config)
-    actors += first.runtime._messaging_infrastructure.actors
+    process.create_runtime(run_cfg=config)
+    actors += process.runtime._messaging_infrastructure.actors
     try:
-        first.run(condition=RunSteps(num_steps=steps), run_cfg=config)
+        process.run(condition=RunSteps(num_steps=steps), run_cfg=config)
     finally:
         actors.clear()  # from here on they may end
-        first.stop()
+        process.stop()
 
 
 def _watch(job: Job, actors: list[Any]) -> None:

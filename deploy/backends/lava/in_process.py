@@ -71,8 +71,9 @@ def run_in_process(
         tape = Tape(layout(network, batch, steps, record_states), file.fileno())
         write_inputs(laid_out, tape, inputs)
         processes = build(laid_out)
-        attach(processes, recorders(laid_out, tape, steps))
-        _run(processes, laid_out, batch * steps)
+        marked = recorders(laid_out, tape, batch, steps)
+        attach(processes, marked)
+        _run({name: processes[name] for name in marked}, laid_out, batch * steps)
         if progress is not None:
             progress(steps, steps)
         return replay(network, laid_out, tape, placement, length, record, record_states)

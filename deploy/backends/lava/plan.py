@@ -17,7 +17,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse import coo_array, csr_array, csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Ints, Population, Sparse, Synapses
 from spikeport.errors import BackendError
@@ -99,6 +100,21 @@ def plan(network: ChipNetwork) -> Plan:
             parts += group
             wires += _wires(group, names[synapses.source], names[synapses.target], views, synapses)
     return Plan(tuple(parts), tuple(wires), views, {n: names[n] for n in network.populations})
+
+
+def islands(plan: Plan) -> list[list[str]]:
+    """Part names grouped by what is connected, populations first; a Lava runtime runs only what is connected.
+
+    Input populations that feed nothing are left out.
+    """
+    names = [part.name for part in plan.parts]
+    place = {name: k for k, name in enumerate(names)}
+    ends = [(place[wire.source], place[wire.target]) for wire in plan.wires]
+    graph = coo_array((np.ones(len(ends)), np.array(ends, int).reshape(-1, 2).T), (len(names), len(names)))
+    count, labels = connected_components(graph, directed=False)
+    groups = [[name for name, label in zip(names, labels, strict=True) if label == k] for k in range(count)]
+    idle = {part.name for part in plan.parts if part.kind == "RingBuffer"}
+    return [group for group in groups if not idle.issuperset(group)]
 
 
 def _view(network: ChipNetwork, population: Population) -> View:

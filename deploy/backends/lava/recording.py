@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.arithmetic import DS_OFFSET, STATE_LIMIT, STATE_SHIFT, decay
 from spikeport.deploy.backends.lava.compatibility import prepare
-from spikeport.deploy.backends.lava.plan import Plan
+from spikeport.deploy.backends.lava.plan import Plan, islands
 from spikeport.deploy.backends.lava.tape import Tape, Track
 
 prepare()
@@ -41,32 +41,36 @@ class Recorder:
     Attributes:
         steps: chip steps per sample.
         track: of a population; None for synapses.
-        progress: (1,) counter of steps begun, for the one part that counts them; else None.
+        progress: (1,) counter of steps begun, for the one part of an island that counts them; else None.
+        before: what the counter stands at when the island starts.
     """
 
     steps: int
     track: Track | None
     progress: NDArray[np.int64] | None
+    before: int
 
     def place(self, time_step: int) -> tuple[int, int]:
-        """(sample, chip step from 0) of Lava's time step, which counts from 1."""
+        """Count a step, and give (sample, chip step from 0) of Lava's time step, which counts from 1."""
+        if self.progress is not None:
+            self.progress[0] = self.before + time_step
         return divmod(time_step - 1, self.steps)
 
 
-def recorders(plan: Plan, tape: Tape, steps: int) -> Mapping[str, Recorder]:
-    """A recorder for every part, by part name."""
-    tracks = {plan.names[population]: tape.track(population) for population in plan.names}
-    sources = [part.name for part in plan.parts if part.kind == "RingBuffer"]
+def recorders(plan: Plan, tape: Tape, batch: int, steps: int) -> Mapping[str, Recorder]:
+    """A recorder for every part that runs, by part name; islands run one after the other, ``batch * steps`` each."""
+    tracks = {part: tape.track(population) for population, part in plan.names.items()}
     return {
-        part.name: Recorder(steps, tracks.get(part.name), tape.progress if part.name == sources[0] else None)
-        for part in plan.parts
+        name: Recorder(steps, tracks.get(name), tape.progress if name == island[0] else None, k * batch * steps)
+        for k, island in enumerate(islands(plan))
+        for name in island
     }
 
 
 def attach(parts: Mapping[str, Any], recorders: Mapping[str, Recorder]) -> None:
     """Hand every Process in ``parts`` its recorder."""
-    for name, process in parts.items():
-        process.proc_params["recorder"] = recorders[name]
+    for name, recorder in recorders.items():
+        parts[name].proc_params["recorder"] = recorder
 
 
 class _RecordedSource(PySendModelFixed):  # type: ignore[misc]
@@ -74,8 +78,6 @@ class _RecordedSource(PySendModelFixed):  # type: ignore[misc]
 
     def run_spk(self) -> None:
         recorder: Recorder = self.proc_params["recorder"]
-        if recorder.progress is not None:
-            recorder.progress[0] = self.time_step
         sample, step = recorder.place(self.time_step)
         if recorder.track is not None:
             self.s_out.send(recorder.track.spikes[sample, step].reshape(self.data.shape[:-1]))

@@ -22,7 +22,7 @@ from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.placement import Placement
 from spikeport.deploy.backends.lava.child import Job
 from spikeport.deploy.backends.lava.compatibility import INSTALL, installed
-from spikeport.deploy.backends.lava.plan import plan
+from spikeport.deploy.backends.lava.plan import islands, plan
 from spikeport.deploy.backends.lava.replay import replay, write_inputs
 from spikeport.deploy.backends.lava.tape import Tape, layout
 from spikeport.deploy.backends.simulator.reference import Progress, Simulation
@@ -73,8 +73,6 @@ def run_on_lava(
     batch, length = next(iter(inputs.values())).shape[:2]
     steps = length + network.depth
     laid_out = plan(network)
-    if not laid_out.wires:
-        raise BackendError("the network has no synapses; Lava has nothing to run")
     with tempfile.TemporaryFile() as tape_file, tempfile.TemporaryFile() as report:
         where = layout(network, batch, steps, record_states)
         _reserve(tape_file, where.size)
@@ -137,7 +135,7 @@ def _wait(child: subprocess.Popen[Any], tape: Tape, job: Job, progress: Progress
     Raises:
         BackendError: it ran into a limit.
     """
-    total, seen = job.batch * job.steps, 0
+    total, seen = job.batch * job.steps * len(islands(plan(job.network))), 0
     began = moved = time.monotonic()
     while child.poll() is None:
         time.sleep(POLL_S)
