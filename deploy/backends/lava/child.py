@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import secrets
 import select
 import signal
 import sys
@@ -16,6 +17,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from multiprocessing import connection, util
 from typing import Any
 
 from spikeport.converters.chip_network import ChipNetwork
@@ -52,6 +54,7 @@ def main() -> None:
     # An interrupt is the parent's to handle, and a terminated child must not run Python code of its own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _listen_without_files()
     job: Job = pickle.load(sys.stdin.buffer)
     actors: list[Any] = []
     threading.Thread(target=_watch, args=(job, actors), daemon=True).start()
@@ -62,6 +65,15 @@ def main() -> None:
     # The runtime is stopped; skip what lava leaves for the interpreter's end, which can hang.
     sys.stdout.flush()
     os._exit(0)
+
+
+def _listen_without_files() -> None:
+    """Give Lava's shared-memory manager a socket with a name but no file (Linux only).
+
+    Its default lies in a temporary folder that nobody removes when the program is killed.
+    """
+    if util.abstract_sockets_supported:
+        connection.arbitrary_address = lambda family: f"\0spikeport-{secrets.token_hex(16)}"  # type: ignore[attr-defined]
 
 
 def _run(job: Job, actors: list[Any]) -> None:
