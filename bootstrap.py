@@ -21,11 +21,15 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "spikeport-stamp.json"
 OWNER = VENV / "made-by-spikeport"
-EXTRAS = {"demo": "", "test": "[dev]"}
+EXTRAS = {"demo": "[lava]", "test": "[dev,lava]"}
 
 # torch goes first and pinned. Left to a dependency resolver, a plain Linux machine may fetch the newest build
 # with several GB of CUDA libraries; this release has a CPU build, which pip takes wherever it is offered.
 TORCH = "torch==2.13.0"
+
+# The last release of Lava forbids every Python and numpy of today in its metadata, and runs on them all the same; what
+# it needs comes with the extra "lava".
+LAVA = ("--no-deps", "--ignore-requires-python", "lava-nc==0.10.0")
 
 
 def main() -> int:
@@ -134,13 +138,15 @@ def make_venv() -> None:
 
 
 def install(goal: str) -> None:
-    """torch first (see TORCH), then the project itself, editable."""
+    """torch first (see TORCH), then the project itself, editable, then Lava."""
     say(f"{TORCH}: some 200 MB where it is not cached")
     if pip(TORCH, quiet=True):
         say(f"{TORCH} is not offered for this Python; pip chooses another release")
     say(f"spikeport{EXTRAS[goal]} and what it needs")
     if pip("-e", f".{EXTRAS[goal]}"):
         raise RuntimeError("pip could not install spikeport, for the reason above; then run make again.")
+    if pip(*LAVA):
+        say("lava-nc could not be installed: everything but the backend 'lava' works (see spikeport doctor)")
 
 
 def pip(*what: str, quiet: bool = False) -> int:

@@ -49,7 +49,12 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pip: FakePip) -> Modu
 
 def test_torch_is_installed_before_the_project(setup: ModuleType, pip: FakePip) -> None:
     setup.prepare("demo")
-    assert pip.calls == [("torch==2.13.0",), ("-e", ".")]
+    assert pip.calls[:2] == [("torch==2.13.0",), ("-e", ".[lava]")]
+
+
+def test_lava_is_installed_last_against_its_own_metadata(setup: ModuleType, pip: FakePip) -> None:
+    setup.prepare("test")
+    assert pip.calls[-1] == ("--no-deps", "--ignore-requires-python", "lava-nc==0.10.0")
 
 
 def test_second_run_installs_nothing(setup: ModuleType, pip: FakePip) -> None:
@@ -63,7 +68,7 @@ def test_second_run_installs_nothing(setup: ModuleType, pip: FakePip) -> None:
 def test_environment_of_the_demo_is_not_enough_for_the_tests(setup: ModuleType, pip: FakePip) -> None:
     setup.prepare("demo")
     setup.prepare("test")
-    assert pip.calls[-1] == ("-e", ".[dev]")
+    assert pip.calls[-2] == ("-e", ".[dev,lava]")
 
 
 def test_changed_requirements_are_installed_on_top(setup: ModuleType, pip: FakePip, tmp_path: Path) -> None:
@@ -71,7 +76,7 @@ def test_changed_requirements_are_installed_on_top(setup: ModuleType, pip: FakeP
     (tmp_path / ".venv" / "kept").touch()
     (tmp_path / "pyproject.toml").write_text("second")
     setup.prepare("demo")
-    assert len(pip.calls) == 4
+    assert len(pip.calls) == 6
     assert (tmp_path / ".venv" / "kept").exists()
 
 
