@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from spikeport.deploy.backends.lava.compatibility import loihi_compiler_installed, prepare
-from spikeport.deploy.backends.lava.plan import Part, Plan
+from spikeport.deploy.backends.lava.plan import HOMES, Kind, Part, Plan
 
 prepare()
 
 from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg  # noqa: E402
-from lava.proc.conv.process import Conv  # noqa: E402
-from lava.proc.dense.process import DelayDense, Dense  # noqa: E402
-from lava.proc.io.source import RingBuffer  # noqa: E402
-from lava.proc.lif.process import LIF  # noqa: E402
-from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
 from lava.utils.weightutils import SignMode  # noqa: E402
-
-from spikeport.deploy.backends.lava.processes import (  # noqa: E402
-    GeneralLIF,
-    Integrator,
-    ShiftedConv,
-    SpikeDelay,
-)
-
-CLASSES: Mapping[str, type] = {
-    cls.__name__: cls
-    for cls in (
-        RingBuffer,
-        LIF,
-        GeneralLIF,
-        Integrator,
-        Dense,
-        DelayDense,
-        Sparse,
-        DelaySparse,
-        Conv,
-        ShiftedConv,
-        SpikeDelay,
-    )
-}
-"""A part's kind to its Process class."""
 
 
 def build(plan: Plan) -> dict[str, Any]:
     """The Processes of ``plan`` by part name, connected. Input populations hold one step of silence."""
-    processes = {part.name: CLASSES[part.kind](**_arguments(part)) for part in plan.parts}
+    processes = {part.name: process_class(part.kind)(**_arguments(part)) for part in plan.parts}
     for wire in plan.wires:
         port = getattr(processes[wire.source], wire.out_port)
         if wire.reshape is not None:
             port = port.reshape(wire.reshape)
         port.connect(getattr(processes[wire.target], wire.in_port))
     return processes
+
+
+def process_class(kind: Kind) -> Any:
+    """The Process class of a part's kind."""
+    prepare(convolution=kind in ("Conv", "ShiftedConv"))
+    return getattr(import_module(HOMES[kind]), kind)
 
 
 def _arguments(part: Part) -> dict[str, Any]:

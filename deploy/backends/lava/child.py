@@ -78,17 +78,17 @@ def _listen_without_files() -> None:
 
 def _run(job: Job, actors: list[Any]) -> None:
     from spikeport.deploy.backends.lava.build import build
-    from spikeport.deploy.backends.lava.recording import attach, recorders
+    from spikeport.deploy.backends.lava.recording import attach, models, recorders
 
     laid_out = plan(job.network)
     tape = Tape(job.layout, job.file)
     processes = build(laid_out)
     attach(processes, recorders(laid_out, tape, job.batch, job.steps))
     for island in islands(laid_out):
-        run_to_end(processes[island[0]], job.batch * job.steps, actors)
+        run_to_end(processes[island[0]], job.batch * job.steps, models(laid_out), actors)
 
 
-def run_to_end(process: Any, steps: int, actors: list[Any]) -> None:
+def run_to_end(process: Any, steps: int, models: dict[type, type], actors: list[Any]) -> None:
     """Run all that is connected to ``process`` for ``steps``, and stop Lava's runtime.
 
     ``actors`` holds the runtime's operating-system processes while they are needed.
@@ -96,9 +96,7 @@ def run_to_end(process: Any, steps: int, actors: list[Any]) -> None:
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from spikeport.deploy.backends.lava.recording import MODELS
-
-    config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=dict(MODELS))
+    config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
     process.create_runtime(run_cfg=config)
     actors += process.runtime._messaging_infrastructure.actors
     try:

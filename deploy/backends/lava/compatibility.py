@@ -59,8 +59,11 @@ def loihi_compiler_installed() -> bool:
 
 
 @functools.cache
-def prepare() -> None:
+def prepare(convolution: bool = False) -> None:
     """Make ``import lava`` work in this program; call it before the first one.
+
+    Args:
+        convolution: also load and mend Lava's Conv, which takes a second.
 
     Raises:
         BackendError: lava-nc is not installed, or this program has chosen a start method that Lava cannot use.
@@ -70,7 +73,8 @@ def prepare() -> None:
     _import_with_hashable_encoders()
     _import_after_start_method()
     _reshape_without_newshape()
-    _widen_convolution_parameters()
+    if convolution:
+        _widen_convolution_parameters()
 
 
 def _import_with_hashable_encoders() -> None:

@@ -11,21 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from spikeport.converters.chip_network import ChipNetwork
-from spikeport.deploy.backends.lava.plan import Part, Plan, Wire, plan
+from spikeport.deploy.backends.lava.plan import HOMES, Part, Plan, Wire, plan
 
-_HOMES = {
-    "RingBuffer": "lava.proc.io.source",
-    "LIF": "lava.proc.lif.process",
-    "Dense": "lava.proc.dense.process",
-    "DelayDense": "lava.proc.dense.process",
-    "Sparse": "lava.proc.sparse.process",
-    "DelaySparse": "lava.proc.sparse.process",
-    "Conv": "lava.proc.conv.process",
-    "GeneralLIF": "spikeport.deploy.backends.lava.processes",
-    "Integrator": "spikeport.deploy.backends.lava.processes",
-    "ShiftedConv": "spikeport.deploy.backends.lava.processes",
-    "SpikeDelay": "spikeport.deploy.backends.lava.processes",
-}
 _HEAD = '''"""A spiking network as Lava Processes, written by spikeport from {model}.
 
     processes = build({{{inputs}}})
@@ -42,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from spikeport.deploy.backends.lava.compatibility import prepare
 
-prepare()  # lets Python 3.11 and newer import lava-nc 0.10.0; on Python 3.10 with numpy < 2 it may go
+{prepare}  # lets Python 3.11 and newer import lava-nc 0.10.0; on Python 3.10 with numpy < 2 it may go
 
 {imports}
 
@@ -95,6 +82,7 @@ def export(network: ChipNetwork, model: str, arrays_name: str) -> Export:
     head = _HEAD.format(
         model=_one_line(model),
         inputs=inputs,
+        prepare="prepare(convolution=True)" if any("Conv" in part.kind for part in laid_out.parts) else "prepare()",
         output=laid_out.names[network.outputs[0]],
         depth=network.depth,
         imports="\n".join(_imports(laid_out)),
@@ -107,7 +95,7 @@ def export(network: ChipNetwork, model: str, arrays_name: str) -> Export:
 
 def _imports(plan: Plan) -> list[str]:
     kinds = {part.kind for part in plan.parts}
-    lines = {f"from {_HOMES[kind]} import {kind}" for kind in kinds}
+    lines = {f"from {HOMES[kind]} import {kind}" for kind in kinds}
     lines.add("from lava.magma.core.run_conditions import RunSteps")
     lines.add("from spikeport.deploy.backends.lava.build import run_config")
     if any(kind.startswith(("Dense", "Sparse", "Delay")) for kind in kinds):

@@ -19,7 +19,7 @@ from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.placement import Placement
 from spikeport.deploy.backends.lava.build import build
 from spikeport.deploy.backends.lava.plan import Plan, Wire, plan
-from spikeport.deploy.backends.lava.recording import MODELS, attach, recorders
+from spikeport.deploy.backends.lava.recording import attach, models, recorders
 from spikeport.deploy.backends.lava.replay import replay, write_inputs
 from spikeport.deploy.backends.lava.tape import Tape, layout
 from spikeport.deploy.backends.simulator.reference import Progress, Simulation
@@ -80,8 +80,10 @@ def run_in_process(
 
 
 def _run(processes: Mapping[str, Any], plan: Plan, steps: int) -> None:
-    channels = [(wire, _channel(processes, wire)) for wire in plan.wires]
-    models = [_model(name, process, channels) for name, process in processes.items()]
+    table = models(plan)
+    chosen = {name: table[type(process)] for name, process in processes.items()}
+    channels = [(wire, _channel(processes, chosen, wire)) for wire in plan.wires]
+    actors = [_model(name, process, chosen[name], channels) for name, process in processes.items()]
 
     def work(model: Any) -> None:
         try:
@@ -93,27 +95,26 @@ def _run(processes: Mapping[str, Any], plan: Plan, steps: int) -> None:
                 channel.close()
             raise
 
-    with ThreadPoolExecutor(len(models)) as pool:
-        futures = [pool.submit(work, model) for model in models]
+    with ThreadPoolExecutor(len(actors)) as pool:
+        futures = [pool.submit(work, actor) for actor in actors]
     faults = [fault for fault in (future.exception() for future in futures) if fault is not None]
     for fault in sorted(faults, key=lambda fault: isinstance(fault, BackendError)):
         raise fault
 
 
-def _channel(processes: Mapping[str, Any], wire: Wire) -> _Channel:
-    sender = MODELS[type(processes[wire.source])]
+def _channel(processes: Mapping[str, Any], chosen: Mapping[str, Any], wire: Wire) -> _Channel:
     port = getattr(processes[wire.target], wire.in_port)
     reshape = tuple(port.shape) if wire.reshape is not None else None
-    return _Channel(wire.in_port, getattr(sender, wire.out_port).d_type, reshape)
+    return _Channel(wire.in_port, getattr(chosen[wire.source], wire.out_port).d_type, reshape)
 
 
-def _model(name: str, process: Any, channels: list[tuple[Wire, _Channel]]) -> Any:
+def _model(name: str, process: Any, model: Any, channels: list[tuple[Wire, _Channel]]) -> Any:
     """The process's model with its Vars set and its ports made by Lava's own builder."""
-    builder = PyProcessBuilder(MODELS[type(process)], 0, process.proc_params)
+    builder = PyProcessBuilder(model, 0, process.proc_params)
     builder.set_variables([VarInitializer(v.name, v.shape, v.init, v.id) for v in process.vars])
     ports = [*process.in_ports, *process.out_ports]
     kinds = [type(port).__name__ for port in ports]
-    types = [getattr(MODELS[type(process)], port.name).d_type for port in ports]
+    types = [getattr(model, port.name).d_type for port in ports]
     builder.set_py_ports(
         [PortInitializer(p.name, p.shape, t, k, 1) for p, t, k in zip(ports, types, kinds, strict=True)]
     )

@@ -17,8 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, csr_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_array, csr_matrix
 
 from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Ints, Population, Sparse, Synapses
 from spikeport.errors import BackendError
@@ -27,6 +26,20 @@ Kind: TypeAlias = Literal[
     "RingBuffer", "LIF", "GeneralLIF", "Integrator", "Dense", "DelayDense", "Sparse", "DelaySparse", "Conv",
     "ShiftedConv", "SpikeDelay",
 ]  # fmt: skip
+HOMES: Mapping[Kind, str] = {
+    "RingBuffer": "lava.proc.io.source",
+    "LIF": "lava.proc.lif.process",
+    "GeneralLIF": "spikeport.deploy.backends.lava.processes.neurons",
+    "Integrator": "spikeport.deploy.backends.lava.processes.neurons",
+    "Dense": "lava.proc.dense.process",
+    "DelayDense": "lava.proc.dense.process",
+    "Sparse": "lava.proc.sparse.process",
+    "DelaySparse": "lava.proc.sparse.process",
+    "Conv": "lava.proc.conv.process",
+    "ShiftedConv": "spikeport.deploy.backends.lava.processes.convolution",
+    "SpikeDelay": "spikeport.deploy.backends.lava.processes.delay",
+}
+"""The module of each Process; imported when it is needed, since Lava's convolution alone takes a second."""
 MESSAGE_BITS = 24
 """What a graded group declares; Lava's CPU models only ask whether it is above 0."""
 MAX_DELAY = 63
@@ -107,14 +120,16 @@ def islands(plan: Plan) -> list[list[str]]:
 
     Input populations that feed nothing are left out.
     """
-    names = [part.name for part in plan.parts]
-    place = {name: k for k, name in enumerate(names)}
-    ends = [(place[wire.source], place[wire.target]) for wire in plan.wires]
-    graph = coo_array((np.ones(len(ends)), np.array(ends, int).reshape(-1, 2).T), (len(names), len(names)))
-    count, labels = connected_components(graph, directed=False)
-    groups = [[name for name, label in zip(names, labels, strict=True) if label == k] for k in range(count)]
+    groups = {part.name: [part.name] for part in plan.parts}
+    for wire in plan.wires:
+        one, other = groups[wire.source], groups[wire.target]
+        if one is not other:
+            one += other
+            groups |= dict.fromkeys(other, one)
+    rank = {part.name: k for k, part in enumerate(plan.parts)}
+    distinct = {id(group): sorted(group, key=rank.__getitem__) for group in groups.values()}
     idle = {part.name for part in plan.parts if part.kind == "RingBuffer"}
-    return [group for group in groups if not idle.issuperset(group)]
+    return [group for group in distinct.values() if not idle.issuperset(group)]
 
 
 def _view(network: ChipNetwork, population: Population) -> View:

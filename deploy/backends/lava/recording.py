@@ -21,8 +21,6 @@ from spikeport.deploy.backends.lava.tape import Tape, Track
 
 prepare()
 
-from lava.proc.conv.models import PyConvModelFixed  # noqa: E402
-from lava.proc.conv.process import Conv  # noqa: E402
 from lava.proc.dense.models import PyDelayDenseModelBitAcc, PyDenseModelBitAcc  # noqa: E402
 from lava.proc.dense.process import DelayDense, Dense  # noqa: E402
 from lava.proc.io.source import PySendModelFixed, RingBuffer  # noqa: E402
@@ -31,7 +29,7 @@ from lava.proc.lif.process import LIF  # noqa: E402
 from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc  # noqa: E402
 from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
 
-from spikeport.deploy.backends.lava import processes  # noqa: E402
+from spikeport.deploy.backends.lava.processes import delay, neurons  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -135,64 +133,63 @@ class _RecordedLIF(_RecordedNeurons, PyLifModelBitAcc):  # type: ignore[misc]
     pass
 
 
-class _RecordedGeneralLIF(_RecordedNeurons, processes.PyGeneralLIFModelFixed):
+class _RecordedGeneralLIF(_RecordedNeurons, neurons.PyGeneralLIFModelFixed):
     pass
 
 
-class _RecordedIntegrator(_RecordedNeurons, processes.PyIntegratorModelFixed):
+class _RecordedIntegrator(_RecordedNeurons, neurons.PyIntegratorModelFixed):
     pass
 
 
-class _RestartedSynapses:
+class RestartedSynapses:
     """Mixin in front of a Lava synapse model: what is under way does not reach the next sample."""
 
     buffer: ClassVar[str] = "a_buff"
 
     def run_spk(self: Any) -> None:
+        """One step, from an empty buffer at the first of a sample."""
         if self.proc_params["recorder"].place(self.time_step)[1] == 0:
             setattr(self, self.buffer, np.zeros_like(getattr(self, self.buffer)))
         super().run_spk()  # type: ignore[misc]
 
 
-class _RestartedDense(_RestartedSynapses, PyDenseModelBitAcc):  # type: ignore[misc]
+class _RestartedDense(RestartedSynapses, PyDenseModelBitAcc):  # type: ignore[misc]
     pass
 
 
-class _RestartedDelayDense(_RestartedSynapses, PyDelayDenseModelBitAcc):  # type: ignore[misc]
+class _RestartedDelayDense(RestartedSynapses, PyDelayDenseModelBitAcc):  # type: ignore[misc]
     pass
 
 
-class _RestartedSparse(_RestartedSynapses, PySparseModelBitAcc):  # type: ignore[misc]
+class _RestartedSparse(RestartedSynapses, PySparseModelBitAcc):  # type: ignore[misc]
     pass
 
 
-class _RestartedDelaySparse(_RestartedSynapses, PyDelaySparseModelBitAcc):  # type: ignore[misc]
+class _RestartedDelaySparse(RestartedSynapses, PyDelaySparseModelBitAcc):  # type: ignore[misc]
     pass
 
 
-class _RestartedConv(_RestartedSynapses, PyConvModelFixed):  # type: ignore[misc]
-    buffer = "a_buf"
-
-
-class _RestartedShiftedConv(_RestartedSynapses, processes.PyShiftedConvModelFixed):
-    buffer = "a_buf"
-
-
-class _RestartedSpikeDelay(_RestartedSynapses, processes.PySpikeDelayModelFixed):
+class _RestartedSpikeDelay(RestartedSynapses, delay.PySpikeDelayModelFixed):
     pass
 
 
-MODELS: Mapping[type, type] = {
+_MODELS: Mapping[type, type] = {
     RingBuffer: _RecordedSource,
     LIF: _RecordedLIF,
-    processes.GeneralLIF: _RecordedGeneralLIF,
-    processes.Integrator: _RecordedIntegrator,
+    neurons.GeneralLIF: _RecordedGeneralLIF,
+    neurons.Integrator: _RecordedIntegrator,
     Dense: _RestartedDense,
     DelayDense: _RestartedDelayDense,
     Sparse: _RestartedSparse,
     DelaySparse: _RestartedDelaySparse,
-    Conv: _RestartedConv,
-    processes.ShiftedConv: _RestartedShiftedConv,
-    processes.SpikeDelay: _RestartedSpikeDelay,
+    delay.SpikeDelay: _RestartedSpikeDelay,
 }
-"""Process to recording model, as `exception_proc_model_map` takes it."""
+
+
+def models(plan: Plan) -> dict[type, type]:
+    """Process class to recording model, as Lava's `exception_proc_model_map` takes it; all that ``plan`` needs."""
+    if not any(part.kind in ("Conv", "ShiftedConv") for part in plan.parts):
+        return dict(_MODELS)
+    from spikeport.deploy.backends.lava.recording_convolution import CONVOLUTIONS
+
+    return {**_MODELS, **CONVOLUTIONS}

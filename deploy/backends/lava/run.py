@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from spikeport.errors import BackendError
 
 STALL_S = 300.0
 """Seconds without a single step after which a run counts as hung; starting up counts as one step."""
-POLL_S = 0.05
+POLL_S = 0.02
 END_S = 10.0
 """Seconds a terminated group has to vanish before it is killed."""
 _START = (
@@ -156,11 +157,31 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
     if child.stdin is not None:
         with suppress(BrokenPipeError):
             child.stdin.close()
-    deadline = time.monotonic() + END_S
-    while child.poll() is None or _signal(child.pid, 0):
-        if time.monotonic() > deadline:
-            _signal(child.pid, signal.SIGKILL)
+    began, killed = time.monotonic(), False
+    while (child.poll() is None or _populated(child.pid)) and time.monotonic() < began + 2 * END_S:
+        if time.monotonic() > began + END_S and not killed:
+            killed = _signal(child.pid, signal.SIGKILL)
         time.sleep(0.01)
+
+
+def _populated(group: int) -> bool:
+    """Whether a process of the group still runs.
+
+    A dead one counts as a member until its parent, by now the system's first process, has noticed, which can take
+    seconds; Linux tells them apart.
+    """
+    if not _signal(group, 0):
+        return False
+    entries = list(Path("/proc").glob("[0-9]*"))
+    return not entries or any(_runs_in(group, entry) for entry in entries)
+
+
+def _runs_in(group: int, entry: Path) -> bool:
+    try:
+        state, _, member_of, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return int(member_of) == group and state != "Z"
 
 
 def _signal(group: int, number: int) -> bool:
