@@ -19,8 +19,8 @@ FLOAT32_EXACT = 1 << 24
 def accumulator(connectivity: Connectivity) -> Accumulate:
     """The map from spikes (B, n_source) to sums (B, n_target).
 
-    Dense and conv sums go through floating-point products that are exact: weights are below 2^15 and payloads below
-    2^32, so that a fan-in of 2^6 payloads of full size, or 2^38 plain spikes, stays under 2^53.
+    Dense and conv sums go through floating-point matrix products that are exact: weights are below 2^15 and payloads
+    below 2^32, so that a fan-in of 2^6 payloads of full size, or 2^38 plain spikes, stays under 2^53.
     """
     match connectivity:
         case Dense(weight):
@@ -40,9 +40,13 @@ def payload(synapses: Synapses, spikes: Ints) -> Ints:
 
 
 def _correlate(conv: Conv2d, largest: int, spikes: Ints) -> Ints:
-    """``largest``: the heaviest kernel's sum of absolute weights, the most that spikes of 1 can add up to."""
+    """``largest``: the heaviest kernel's sum of absolute weights, the most that spikes of 1 can add up to.
+
+    Unfolded by hand: a library's convolution may go through Fourier or Winograd transforms, whose sums are not exact.
+    """
     exact = torch.float32 if largest * int(spikes.max(initial=1)) < FLOAT32_EXACT else torch.float64
     image = torch.from_numpy(spikes).to(exact).reshape(len(spikes), *conv.source_shape)
-    kernels = torch.from_numpy(conv.weight).to(exact)
-    sums = functional.conv2d(image, kernels, None, conv.stride, conv.padding, conv.dilation, conv.groups)
-    return np.asarray(sums.round().to(torch.int64).reshape(len(spikes), -1).numpy())
+    patches = functional.unfold(image, conv.weight.shape[2:], conv.dilation, conv.padding, conv.stride)
+    kernels = torch.from_numpy(conv.weight).to(exact).reshape(conv.groups, conv.weight.shape[0] // conv.groups, -1)
+    sums = kernels @ patches.reshape(len(spikes), conv.groups, kernels.shape[2], -1)
+    return np.asarray(sums.to(torch.int64).reshape(len(spikes), -1).numpy())

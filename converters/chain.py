@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from spikeport.converters.check import check_circuit
-from spikeport.converters.circuit import Circuit
+from spikeport.converters.circuit import Circuit, InputCode
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import Network
 from spikeport.converters.passes.align import align
@@ -17,7 +17,7 @@ from spikeport.converters.passes.lower import lower
 from spikeport.converters.passes.partition import partition
 from spikeport.converters.passes.place import place
 from spikeport.converters.passes.quantize.calibration import Calibration
-from spikeport.converters.passes.quantize.quantize import Quantized, Split, quantize
+from spikeport.converters.passes.quantize.quantize import Choices, Quantized, quantize
 from spikeport.converters.placement import Placement
 from spikeport.hw_profiles.profile import Profile
 
@@ -35,19 +35,19 @@ class Chain:
     step: Step = lambda name: None
     findings: list[Finding] = field(default_factory=list)
 
-    def circuit(self, network: Network, input_unit: float = 1.0) -> Circuit:
+    def circuit(self, network: Network, code: InputCode) -> Circuit:
         """infer, fold, lower, align: from the trained network to the chip's vocabulary and clock."""
         inferred = self._take("infer", infer(network))
         folded = self._take("fold", fold(inferred))
-        lowered = self._take("lower", lower(folded, self.profile, input_unit))
+        lowered = self._take("lower", lower(folded, self.profile, code))
         check_circuit(lowered)
         aligned = self._take("align", align(lowered, self.profile))
         check_circuit(aligned)
         return aligned
 
-    def integers(self, circuit: Circuit, calibration: Calibration, split: Split, scales: int) -> Quantized:
+    def integers(self, circuit: Circuit, calibration: Calibration, choices: Choices) -> Quantized:
         """quantize: from floats to the integer program."""
-        return self._take("quantize", quantize(circuit, calibration, self.profile, split, scales))
+        return self._take("quantize", quantize(circuit, calibration, self.profile, choices, self.step))
 
     def placement(self, quantized: Quantized) -> Placement:
         """partition, place: onto cores and their seats."""

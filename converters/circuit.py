@@ -25,6 +25,17 @@ Model: TypeAlias = Literal["input", "lif", "lif_subtract", "integrator"]
 
 
 @dataclass(frozen=True)
+class InputCode:
+    """What the encoder sends: the largest payload, and what one unit of it is worth to the trained network."""
+
+    unit: float = 1.0
+    largest: int = 1
+
+
+PLAIN_SPIKES = InputCode()
+
+
+@dataclass(frozen=True)
 class FloatPopulation:
     """Neurons that share a model; every array broadcasts to ``shape``.
 
@@ -35,7 +46,7 @@ class FloatPopulation:
         threshold, comparison: in units of v.
         reset_amount: what one spike takes off v ("lif_subtract").
         bias: enters v at every step.
-        max_spikes: per step; None for no limit.
+        max_spikes: per step; more than 1 is sent as a graded payload.
         refractory: steps after a spike during which v stays at zero.
         v_min: lower bound of v, or None.
         u_init, v_init: state before this population's own step 0.
@@ -51,7 +62,7 @@ class FloatPopulation:
     comparison: Comparison
     reset_amount: Array
     bias: Array
-    max_spikes: int | None
+    max_spikes: int
     refractory: int
     v_min: Array | None
     u_init: Array

@@ -128,9 +128,9 @@ class Neuron:
         u[t] = current_decay · u[t-1] + input_gain · x[t]          (u[t] = input_gain · x[t] without a current)
         w[t] = membrane_decay · v[t-1] + current_gain · u[t] + bias
         w[t] = w[t] - r[t-1] · threshold                           (reset "subtract" at the next step only)
-        w[t] = max(w[t], v_min)                                    (where v_min is set)
         n[t] = how many spikes w[t] is worth: 0 or 1, or up to max_spikes
         v[t] = w[t], reset where n[t] > 0                          (reset at the same step only)
+        v[t] = max(v[t], v_min)                                    (where v_min is set)
 
     With ``reset_carries`` the two lines of "subtract" are one: w[t] is taken lower by r[t-1] · threshold for the
     decision, and v[t] = w[t] - (n[t] - r[t-1]) · threshold gives it back.

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chain import Chain
-from spikeport.converters.circuit import Circuit
+from spikeport.converters.circuit import Circuit, InputCode
+from spikeport.converters.connectivity import fan_in
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Network
 from spikeport.converters.passes.quantize.calibration import Calibration
-from spikeport.converters.passes.quantize.quantize import Quantized, Split
+from spikeport.converters.passes.quantize.quantize import Choices, Quantized, Split
 from spikeport.converters.placement import Placement
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.codec import Codec, parse_decoder, parse_encoder
@@ -25,7 +26,7 @@ from spikeport.deploy.data import data_hash
 from spikeport.deploy.decode import Decoder
 from spikeport.deploy.deployment import Deployment, Provenance
 from spikeport.deploy.encode import Encoded, Spikes, largest, unit
-from spikeport.errors import DoesNotFitError, ModelError, UnsupportedOnChipError
+from spikeport.errors import DataError, DoesNotFitError, ModelError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile, load_profile
 
 Progress = Callable[[str], None]
@@ -51,6 +52,13 @@ class CompileOptions:
     scales: int = 8
     samples: int = 16
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split not in get_args(Split):
+            raise DataError(f"split={self.split!r}; there are {', '.join(get_args(Split))}")
+        for name, least in (("scales", 1), ("samples", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise DataError(f"{name}={getattr(self, name)} must be {least} or more")
 
 
 def compile_network(
@@ -81,7 +89,8 @@ def compile_network(
     _single_ends(network)
     codec = codec or codec_for(network)
     _check_payload(codec, profile)
-    circuit = chain.circuit(network, unit(codec.encoder))
+    code = InputCode(unit(codec.encoder), largest(codec.encoder))
+    circuit = chain.circuit(network, code)
     encoded = _calibration_input(network, circuit, calibration, codec, options, chain.findings)
     recorded = _record(network, circuit, encoded)
     quantized, placement = _fit(chain, circuit, recorded, options)
@@ -150,8 +159,10 @@ def _calibration_input(
                 "Give --data with a few real samples.",
             )
         )
-        draws = np.random.default_rng(options.seed).random((2, NO_DATA_STEPS, *shape))
-        return Encoded((draws < NO_DATA_RATE).astype(np.int64), unit(codec.encoder))
+        rng = np.random.default_rng(options.seed)
+        draws = rng.random((2, NO_DATA_STEPS, *shape)) < NO_DATA_RATE
+        payloads = rng.integers(1, largest(codec.encoder) + 1, draws.shape)
+        return Encoded(draws * payloads, unit(codec.encoder))
     encoded = codec.encode(data[: options.samples], shape)
     findings += encoded.findings
     return _within_budget(encoded, circuit)
@@ -179,23 +190,38 @@ def _record(network: Network, circuit: Circuit, encoded: Encoded) -> Calibration
         else:
             continue
         targets[name] = np.asarray(seen, dtype=np.float64).reshape(batch, steps, -1)
+        if not np.isfinite(targets[name]).all():
+            raise ModelError(f"{name}: the float network's values grow without bound on the calibration data.")
     (source,) = network.inputs
     return Calibration({source: encoded.spikes.reshape(batch, steps, -1)}, targets)
 
 
 def _fit(chain: Chain, circuit: Circuit, recorded: Calibration, options: CompileOptions) -> tuple[Quantized, Placement]:
-    """Quantize and place; if split weights were a free choice and do not fit, without them."""
+    """Quantize and place; layers whose weights were split by free choice go back to one group until all fit."""
+    choices = Choices(options.split, options.scales)
     before = len(chain.findings)
-    quantized = chain.integers(circuit, recorded, options.split, options.scales)
-    try:
-        return quantized, chain.placement(quantized)
-    except DoesNotFitError as error:
-        if options.split != "auto" or not any(len(e.groups) > 1 for e in quantized.report.synapses.values()):
-            raise
-        del chain.findings[before:]
-        message = f"split weights would not fit ({error}); single 8-bit groups are used."
-        chain.findings.append(
-            Finding("split-given-up", "warning", "", message, "Use a chip with more synaptic memory.")
-        )
-        quantized = chain.integers(circuit, recorded, "never", options.scales)
-        return quantized, chain.placement(quantized)
+    while True:
+        quantized = chain.integers(circuit, recorded, choices)
+        try:
+            return quantized, chain.placement(quantized)
+        except DoesNotFitError as error:
+            largest_split = _largest_split(circuit, quantized)
+            if options.split != "auto" or largest_split is None:
+                raise
+            del chain.findings[before:]
+            message = f"its weights stay one 8-bit group: split, the network would not fit ({error})."
+            advice = "Use a chip with more synaptic memory."
+            chain.findings.append(Finding("split-given-up", "warning", largest_split, message, advice))
+            before += 1
+            choices = replace(choices, whole=choices.whole | {largest_split})
+
+
+def _largest_split(circuit: Circuit, quantized: Quantized) -> str | None:
+    """The population whose split weights take the most synapses."""
+    synapses: dict[str, int] = {}
+    for name, error in quantized.report.synapses.items():
+        if len(error.groups) > 1:
+            target = circuit.connections[name].target
+            connectivity = quantized.network.synapses[error.groups[0]].connectivity
+            synapses[target] = synapses.get(target, 0) + int(fan_in(connectivity).sum())
+    return max(synapses, key=lambda n: synapses[n], default=None)

@@ -70,7 +70,9 @@ def test_batches_do_not_change_a_run(deployment: spikeport.Deployment, monkeypat
     cut = deployment.run(data)
     assert np.array_equal(whole.output, cut.output)
     assert np.array_equal(whole.activity.traffic, cut.activity.traffic)
-    assert np.array_equal(whole.activity.core_synops, cut.activity.core_synops)
+    assert {k: c.tolist() for k, c in whole.activity.core_synops.items()} == {
+        k: c.tolist() for k, c in cut.activity.core_synops.items()
+    }
 
 
 def test_a_saved_deployment_runs_as_before_and_its_bytes_repeat(
@@ -106,4 +108,4 @@ def test_the_passes_run_in_their_order() -> None:
     steps: list[str] = []
     options = spikeport.CompileOptions(scales=1)
     spikeport.compile(tiny(), "loihi1", spikes(2), options=options, progress=steps.append)
-    assert tuple(steps) == ORDER
+    assert tuple(dict.fromkeys(step.split()[0] for step in steps)) == ORDER

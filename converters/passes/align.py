@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -41,34 +42,33 @@ def align(circuit: Circuit, profile: Profile) -> Outcome[Circuit]:
 def _closable(
     connections: Mapping[str, Connection], populations: Mapping[str, FloatPopulation], findings: list[Finding]
 ) -> dict[str, Connection]:
-    """Loops of k connections take k steps on the chip; where the network allows fewer, its lagged edges get more."""
-    graph = nx.DiGraph((c.source, c.target) for c in connections.values())
+    """Loops of k connections take k steps on the chip; where the network allows fewer, a lagged edge gets more."""
     result = dict(connections)
-    for loop in nx.strongly_connected_components(graph):
-        while (inside := _unclosable(result, loop)) is not None:
-            lagged = [n for n, c in result.items() if n in inside and np.min(c.lag) >= 1]
-            if not lagged:
-                raise UnsupportedOnChipError(
-                    f"{', '.join(sorted(inside))}: a loop without any delay; give one of its edges a step of delay."
-                )
-            for name in lagged:
-                result[name] = replace(result[name], lag=result[name].lag + 1)
+    while (loop := _too_fast(result)) is not None:
+        lagged = sorted(name for name in loop if np.min(result[name].lag) >= 1)
+        if not lagged:
+            raise UnsupportedOnChipError(f"{', '.join(loop)}: a loop without any delay; give an edge a step of delay.")
+        result[lagged[0]] = replace(result[lagged[0]], lag=result[lagged[0]].lag + 1)
     for name, c in result.items():
-        added = int(np.min(c.lag) - np.min(connections[name].lag))
-        if added:
+        if added := int(np.min(c.lag) - np.min(connections[name].lag)):
             findings.append(_longer_loop(name, c, added))
     return result
 
 
-def _unclosable(connections: Mapping[str, Connection], loop: set[str]) -> set[str] | None:
-    """Names of the connections inside ``loop`` if some cycle of it has less lag than connections; None if all close."""
-    inside = {n: c for n, c in connections.items() if c.source in loop and c.target in loop}
-    latest = dict.fromkeys(loop, 0)
-    for _ in range(len(loop) + 1):
-        changed = _relax(latest, inside)
-        if not changed:
-            return None
-    return set(inside)
+def _too_fast(connections: Mapping[str, Connection]) -> tuple[str, ...] | None:
+    """Names of the connections of a cycle with less lag than connections; None if every cycle closes."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    for name, c in sorted(connections.items()):
+        slack = int(np.min(c.lag)) - 1
+        if not graph.has_edge(c.source, c.target) or slack < graph.edges[c.source, c.target]["weight"]:
+            graph.add_edge(c.source, c.target, weight=slack, name=name)
+    for loop in nx.strongly_connected_components(graph):
+        inside = graph.subgraph(loop).copy()
+        start = min(loop)
+        if inside.number_of_edges() and nx.negative_edge_cycle(inside):
+            cycle = nx.find_negative_cycle(inside, start)
+            return tuple(inside.edges[a, b]["name"] for a, b in pairwise(cycle))
+    return None
 
 
 def _relax(latest: dict[str, int], connections: Mapping[str, Connection]) -> bool:
@@ -113,16 +113,17 @@ def _relay(
             f"{name}: a delay of {int(connection.delay.max())} steps; {profile.name} holds {longest}. "
             "Per-neuron delays cannot be relayed: shorten them, or use a coarser time step."
         )
-    source, remaining, hops = connection.source, connection.delay, 0
+    source, lag, remaining, hops = connection.source, int(np.max(connection.lag)), connection.delay, 0
     while remaining > longest:
         waited = min(longest, remaining - 1)
         relay = f"{connection.source}~{name}~{hops}"
-        shape, shift = populations[source].shape, populations[source].shift
-        populations[relay] = _relay_population(shape, shift + 1 + waited)
+        # A relay's own clock lags its source's as far as the network's delay goes, so that the pipeline stays short.
+        heard = min(waited + 1, lag)
+        populations[relay] = _relay_population(populations[source], populations[source].shift + waited + 1 - heard)
         size = populations[relay].size
-        connections[relay] = Connection(source, relay, SparseWeights(csr_array(eye_array(size))), 0, waited)
-        source, remaining, hops = relay, remaining - 1 - waited, hops + 1
-    connections[name] = replace(connection, source=source, delay=remaining)
+        connections[relay] = Connection(source, relay, SparseWeights(csr_array(eye_array(size))), heard, waited)
+        source, lag, remaining, hops = relay, lag - heard, remaining - 1 - waited, hops + 1
+    connections[name] = replace(connection, source=source, lag=lag, delay=remaining)
     findings.append(
         Finding(
             "relay-inserted",
@@ -134,19 +135,19 @@ def _relay(
     )
 
 
-def _relay_population(shape: tuple[int, ...], shift: int) -> FloatPopulation:
-    """Memoryless neurons that send one step after each spike they receive."""
+def _relay_population(source: FloatPopulation, shift: int) -> FloatPopulation:
+    """Memoryless neurons that send one step after each spike they receive, with its payload."""
     zero: NDArray[np.float64] = np.zeros(())
     return FloatPopulation(
-        shape=shape,
-        model="lif",
+        shape=source.shape,
+        model="lif" if source.max_spikes == 1 else "lif_subtract",
         current_decay=zero,
         membrane_decay=zero,
         threshold=np.full((), 0.5),
         comparison=">",
-        reset_amount=zero,
+        reset_amount=zero if source.max_spikes == 1 else np.ones(()),
         bias=zero,
-        max_spikes=1,
+        max_spikes=source.max_spikes,
         refractory=0,
         v_min=None,
         u_init=zero,

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array, eye_array
 
 from spikeport.converters.circuit import (
+    PLAIN_SPIKES,
     Circuit,
     Connection,
     ConvMap,
     DenseMap,
     FloatMap,
     FloatPopulation,
+    InputCode,
     Model,
     SparseWeights,
 )  # fmt: skip
@@ -48,13 +50,15 @@ from spikeport.errors import ModelError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile
 
 Findings = list[Finding]
+MOST_SPIKES = 1 << 17
+"""More thresholds than this do not fit into 24 bits."""
 ZERO = np.zeros(())
 
 
-def lower(network: Network, profile: Profile, input_unit: float = 1.0) -> Outcome[Circuit]:
+def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) -> Outcome[Circuit]:
     """Express a folded network in the neuron models that ``profile`` offers.
 
-    ``input_unit``: what one unit of the chip's input is worth to the trained network (graded codes: 1 / levels).
+    ``code``: what the input populations send.
 
     Raises:
         UnsupportedOnChipError: a neuron whose behaviour the chip cannot be given.
@@ -64,11 +68,11 @@ def lower(network: Network, profile: Profile, input_unit: float = 1.0) -> Outcom
     populations: dict[str, FloatPopulation] = {}
     connections: dict[str, Connection] = {}
     for name in (*network.inputs, *network.neurons, *_readouts(network)):
-        populations[name] = _population(name, network, profile, findings)
+        populations[name] = _population(name, network, profile, code, findings)
     for name, population in populations.items():
         if population.model != "input":
             arriving, constant = _connections(name, network, population)
-            connections.update({n: _from_input(c, network, input_unit, population.size) for n, c in arriving.items()})
+            connections.update({n: _from_input(c, network, code.unit, population.size) for n, c in arriving.items()})
             populations[name] = _with_constant(name, population, _gain(network.nodes[name], population), constant)
     outputs = tuple(_output_population(name, network) for name in network.outputs)
     circuit = Circuit(populations, connections, network.inputs, outputs, network.dt)
@@ -80,7 +84,7 @@ def lower(network: Network, profile: Profile, input_unit: float = 1.0) -> Outcom
 
 def _direct_neuron(output: str, network: Network) -> str | None:
     """The neuron that an Output shows unchanged, if it shows one."""
-    into = network.into(output)
+    into = network.into(output) if isinstance(network.nodes[output], Output) else ()
     if len(into) == 1 and into[0].delay == 0 and isinstance(network.nodes[into[0].source], Neuron):
         return into[0].source
     return None
@@ -95,11 +99,11 @@ def _output_population(output: str, network: Network) -> str:
     return _direct_neuron(output, network) or output
 
 
-def _population(name: str, network: Network, profile: Profile, findings: Findings) -> FloatPopulation:
+def _population(name: str, network: Network, profile: Profile, code: InputCode, findings: Findings) -> FloatPopulation:
     shape = network.shapes[name]
     match network.nodes[name]:
         case Input():
-            return _plain("input", shape)
+            return replace(_plain("input", shape), max_spikes=code.largest)
         case Output():
             return _plain("integrator", shape)
         case Neuron() as neuron:
@@ -133,7 +137,7 @@ def _neuron(
         comparison=neuron.comparison,
         reset_amount=_reset_amount(name, neuron, model),
         bias=_double(neuron.bias) - (1 - decay) * offset,
-        max_spikes=neuron.max_spikes,
+        max_spikes=_max_spikes(name, neuron, model, profile, findings),
         refractory=int(neuron.reset_delay == 1 and neuron.reset_discards_input and model == "lif"),
         v_min=None if neuron.v_min is None else _double(neuron.v_min) - offset,
         u_init=_double(neuron.current_gain) * _double(neuron.u_init),
@@ -141,6 +145,7 @@ def _neuron(
         offset=offset,
     )
     _check_decays(name, population)
+    _check_levels(name, population)
     if neuron.reset_carries:
         message = (
             "after a membrane worth two spikes the trained neuron decides its next step one threshold lower; the chip "
@@ -169,11 +174,11 @@ def _model(name: str, neuron: Neuron, network: Network) -> Model:
 
 
 def _refuse_analog_use(name: str, network: Network) -> None:
-    users = [e.target for e in network.out_of(name) if not isinstance(network.nodes[e.target], Output)]
+    users = [e.target for e in network.out_of(name) if _direct_neuron(e.target, network) != name]
     if users:
         raise UnsupportedOnChipError(
-            f"{name}: its membrane potential feeds {', '.join(users)}, but only spikes travel between cores. "
-            "Make it a spiking neuron, or end the network there."
+            f"{name}: its membrane potential feeds {', '.join(users)}, but only spikes travel between cores, and a "
+            "membrane is read out alone and undelayed. Make it a spiking neuron, or end the network there."
         )
 
 
@@ -200,6 +205,22 @@ def _check_decays(name: str, population: FloatPopulation) -> None:
             )
 
 
+def _check_levels(name: str, population: FloatPopulation) -> None:
+    """The chip's threshold is not negative, and v must pass it."""
+    lowest = float(np.min(population.threshold))
+    if population.model == "integrator":
+        return
+    if lowest < 0 or (lowest == 0 and population.comparison == ">="):
+        raise UnsupportedOnChipError(
+            f"{name}: fires from {lowest:.4g} above its reset value on, so without any input; the chip's thresholds "
+            "start at 0. Raise the threshold above v_reset."
+        )
+    if population.v_min is not None and np.max(population.v_min) > 0:
+        raise UnsupportedOnChipError(
+            f"{name}: its lower bound lies {float(np.max(population.v_min)):.4g} above its reset value. Lower v_min."
+        )
+
+
 def _what_the_chip_offers(
     name: str, population: FloatPopulation, profile: Profile, findings: Findings
 ) -> FloatPopulation:
@@ -217,23 +238,21 @@ def _what_the_chip_offers(
         findings.append(_warn("v-min-dropped", name, f"{profile.name} has no lower bound for v; the trained network "
                               f"clamps v at {float(population.v_min.min()):.4g}."))  # fmt: skip
         population = replace(population, v_min=None)
-    return _single_spikes(name, population, profile, findings)
+    return population
 
 
-def _single_spikes(name: str, population: FloatPopulation, profile: Profile, findings: Findings) -> FloatPopulation:
-    if population.max_spikes == 1 or population.model != "lif_subtract":
-        return replace(population, max_spikes=1)
+def _max_spikes(name: str, neuron: Neuron, model: Model, profile: Profile, findings: Findings) -> int:
+    """Spikes per step on the chip; several only where each takes its own threshold off v in the same step."""
+    if neuron.max_spikes == 1 or not neuron.spiking:
+        return 1
     bits = profile.limits.graded_spike_bits.value
-    if bits > 0:
-        most = min(population.max_spikes or 2**bits - 1, 2**bits - 1)
-        return replace(population, max_spikes=most)
-    most_text = "any number" if population.max_spikes is None else f"up to {population.max_spikes}"
-    message = (
-        f"the trained neuron may send {most_text} of spikes per step, {profile.name} sends one; "
-        "what is left stays in v and is sent in later steps."
-    )
-    findings.append(_warn("single-spike", name, message))
-    return replace(population, max_spikes=1)
+    if bits > 0 and model == "lif_subtract" and neuron.reset_delay == 0:
+        return min(neuron.max_spikes or MOST_SPIKES, (1 << bits) - 1, MOST_SPIKES)
+    why = f"{profile.name} sends plain spikes" if bits == 0 else "its reset does not count them"
+    most = "any number of" if neuron.max_spikes is None else f"up to {neuron.max_spikes}"
+    findings.append(_warn("single-spike", name, f"the trained neuron may send {most} spikes per step; here it sends "
+                          f"one, because {why}."))  # fmt: skip
+    return 1
 
 
 def _warn(code: str, name: str, message: str) -> Finding:

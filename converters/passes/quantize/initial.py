@@ -11,16 +11,31 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_LIMIT, STATE_SHIFT, bias, decay
+from spikeport.converters.arithmetic import (
+    DECAY_UNITY,
+    DS_OFFSET,
+    STATE_LIMIT,
+    STATE_SHIFT,
+    bias,
+    initial_state,
+    update,
+)
 from spikeport.converters.chip_network import Ints, Population
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A population with its waiting undone, and how far from the wanted state it still ends (v units, >= 0)."""
+    """A population with its waiting undone.
+
+    Attributes:
+        population: with u_init and v_init moved back in time.
+        miss: how far from the wanted state the waiting still ends, in units of v.
+        early: spikes sent while waiting, all neurons together.
+    """
 
     population: Population
     miss: int
+    early: int = 0
 
 
 def undo_waiting(population: Population) -> WarmUp:
@@ -35,7 +50,7 @@ def undo_waiting(population: Population) -> WarmUp:
         v = _bounded(p, before_decay(v - u - offset, p.dv), compared=step < p.shift - 1)
         u = np.clip(before_decay(u, p.du + DS_OFFSET), 1 - STATE_LIMIT, STATE_LIMIT - 1)
     moved = replace(p, u_init=u, v_init=v)
-    return WarmUp(moved, _miss(moved, wanted_u, wanted_v))
+    return _waited(moved, wanted_u, wanted_v)
 
 
 def before_decay(after: Ints, loss: Ints) -> Ints:
@@ -53,13 +68,12 @@ def _bounded(p: Population, v: Ints, *, compared: bool) -> Ints:
     return np.clip(v, low, high)
 
 
-def _miss(p: Population, wanted_u: Ints, wanted_v: Ints) -> int:
-    """Largest distance in v, or u, between the state after waiting and the wanted one."""
-    u, v = p.u_init, p.v_init
+def _waited(p: Population, wanted_u: Ints, wanted_v: Ints) -> WarmUp:
+    """What the chip itself makes of ``p`` while it waits without input."""
+    state, early = initial_state(p, 1), 0
     for _ in range(p.shift):
-        u = decay(u, p.du + DS_OFFSET)
-        v = decay(v, p.dv) + u + bias(p.bias_mant, p.bias_exp)
-        v = v if p.v_min is None else np.maximum(v, p.v_min)
-    miss_u = np.abs(u - wanted_u) * (p.du + DS_OFFSET < DECAY_UNITY)
-    miss_v = np.abs(v - wanted_v) * (p.dv < DECAY_UNITY)
-    return int(max(miss_u.max(initial=0), miss_v.max(initial=0)))
+        step = update(p, state, np.zeros((1, p.size), dtype=np.int64))
+        state, early = step.state, early + int(step.spikes.sum())
+    off_u = np.abs(state.u[0] - wanted_u) * (p.du + DS_OFFSET < DECAY_UNITY)
+    off_v = np.abs(state.v[0] - wanted_v) * (p.dv < DECAY_UNITY)
+    return WarmUp(p, int(max(off_u.max(initial=0), off_v.max(initial=0))), early)

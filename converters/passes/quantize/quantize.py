@@ -1,49 +1,57 @@
 """quantize: Circuit in, ChipNetwork out. The one step that stands between floats and integers. DESIGN section 5.
 
 Populations are taken in the order of their clocks, and each is searched with the spikes that its sources send *on the
-chip*, so that an early layer's error is met, and where possible made good, by the next.
+chip*, so that an early layer's error is met, and where possible made good, by the next. Populations that form a loop
+hear the float network's spikes from those not yet done; the whole is then rehearsed in integers, and what the
+rehearsal shows is what counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+import networkx as nx
 import numpy as np
 
-from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, bias
 from spikeport.converters.chip_network import ChipNetwork, Ints, Population, Synapses
-from spikeport.converters.circuit import Circuit, Connection, FloatPopulation
+from spikeport.converters.circuit import Circuit, Connection
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.passes.quantize.calibration import Calibration, Floats, float_peaks
 from spikeport.converters.passes.quantize.initial import undo_waiting
-from spikeport.converters.passes.quantize.registers import STATE_UNIT, flat, population_at
-from spikeport.converters.passes.quantize.search import Candidate, Problem, best, connection_of
-from spikeport.converters.passes.quantize.trial import arriving
-from spikeport.converters.passes.quantize.weights import (
-    WeightFormat,
-    clipped_share,
-    relative_error,
-    single,
-    split,
-    values,
-    with_integers,
-)
-from spikeport.converters.quantization import PopulationError, QuantizationReport, SynapseError
+from spikeport.converters.passes.quantize.losses import losses, report
+from spikeport.converters.passes.quantize.registers import STATE_UNIT, population_at
+from spikeport.converters.passes.quantize.rehearsal import rehearse
+from spikeport.converters.passes.quantize.search import Candidate, Problem, best
+from spikeport.converters.passes.quantize.trial import arriving, lagged
+from spikeport.converters.passes.quantize.weights import WeightFormat, single, split, values, with_integers
+from spikeport.converters.quantization import QuantizationReport
+from spikeport.errors import ModelError
 from spikeport.hw_profiles.profile import Profile
 
 Split: TypeAlias = Literal["auto", "never", "always"]
-Progress: TypeAlias = Callable[[str, int, int], None]
+Chosen: TypeAlias = dict[str, Candidate]
 
 SPLIT_BELOW = 0.95
 """`auto` tries split weights where a single group reproduces less than this share of the float network's spikes..."""
 SPLIT_GAIN = 0.5
 """...and keeps them if they leave less than this share of the mismatch."""
-LOW_AGREEMENT = 0.8
-"""Below this a layer is warned about."""
-DECAY_TOLERANCE = 0.05
-"""A decay whose time constant moves by more than this is reported."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user decides about quantization.
+
+    Attributes:
+        split: whether a connection may become a coarse and a fine synapse group.
+        scales: how many scales are simulated per population.
+        whole: populations whose weights stay one group although ``split`` is "auto".
+    """
+
+    split: Split = "auto"
+    scales: int = 8
+    whole: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -54,81 +62,126 @@ class Quantized:
     report: QuantizationReport
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What stays the same for all populations."""
+
+    circuit: Circuit
+    calibration: Calibration
+    form: WeightFormat
+    graded: frozenset[str]
+    choices: Choices
+    step: Callable[[str], None]
+
+    @property
+    def order(self) -> list[str]:
+        """Populations but inputs, by their clocks: sources of the same step come first."""
+        names = [n for n in self.circuit.populations if n not in self.circuit.inputs]
+        return sorted(names, key=lambda n: self.circuit.populations[n].shift)
+
+
 def quantize(
     circuit: Circuit,
     calibration: Calibration,
     profile: Profile,
-    split_weights: Split = "auto",
-    scales: int = 8,
-    progress: Progress | None = None,
+    choices: Choices = Choices(),
+    step: Callable[[str], None] = lambda name: None,
 ) -> Outcome[Quantized]:
     """Choose integers for an aligned circuit.
 
     Args:
         circuit: the output of `align`.
-        calibration: inputs and what the float network did with them; short trains of zeros mean "no data".
+        calibration: inputs and what the float network did with them.
         profile: the chip's formats and limits.
-        split_weights: whether a connection may become a coarse and a fine synapse group.
-        scales: how many scales are simulated per population.
-        progress: called with (population, number done, number in all).
+        choices: see `Choices`.
+        step: called with what is being done.
     """
-    order = sorted(
-        (n for n in circuit.populations if n not in circuit.inputs), key=lambda n: circuit.populations[n].shift
-    )
-    trains = _known_trains(circuit, calibration)
-    graded = frozenset(n for n in circuit.populations if _is_graded(n, circuit, calibration))
+    graded = frozenset(n for n, p in circuit.populations.items() if p.max_spikes > 1)
     limits = profile.limits
     form = WeightFormat(*(x.value for x in (limits.weight_bits, limits.weight_exp_max, limits.weight_exp_min)))
-    chosen: dict[str, Candidate] = {}
-    findings: list[Finding] = []
-    for done, name in enumerate(order):
-        if progress is not None:
-            progress(name, done, len(order))
-        problem = _problem(name, circuit, calibration, trains, form, graded, scales)
-        chosen[name] = _choose(problem, split_weights, findings)
+    task = _Task(circuit, calibration, form, graded, choices, step)
+    loops = _loops(circuit)
+    chosen = _rehearsed(task, _all(task, frozenset()), loops)
+    doubtful = frozenset(n for n in loops if _may_split(n, chosen[n], choices))
+    if doubtful:
+        finer = _rehearsed(task, _all(task, doubtful), loops)
+        if _mismatch(finer, loops) < SPLIT_GAIN * _mismatch(chosen, loops):
+            chosen = finer
+    return _assembled(circuit, chosen, tuple(_splits(chosen, choices)))
+
+
+def _loops(circuit: Circuit) -> frozenset[str]:
+    """Populations that hear themselves through others."""
+    graph = nx.DiGraph((c.source, c.target) for c in circuit.connections.values())
+    return frozenset(n for loop in nx.strongly_connected_components(graph) if len(loop) > 1 for n in loop)
+
+
+def _all(task: _Task, finer: frozenset[str]) -> Chosen:
+    """Every population in turn; ``finer`` names those whose weights are to be split."""
+    trains = _known_trains(task)
+    chosen: Chosen = {}
+    for name in task.order:
+        task.step(f"quantize {name}")
+        problem = _problem(name, task, trains)
+        chosen[name] = best(problem, split) if name in finer else _choose(problem, task.choices)
         trains[name] = chosen[name].spikes
-    return _assembled(circuit, chosen, findings)
+    return chosen
 
 
-def _known_trains(circuit: Circuit, calibration: Calibration) -> dict[str, Ints]:
-    """What each population sends as far as it is known now: inputs, the float network's spikes, relayed spikes."""
-    trains = {name: np.asarray(data, dtype=np.int64) for name, data in calibration.inputs.items()}
-    for name, target in calibration.targets.items():
+def _rehearsed(task: _Task, chosen: Chosen, loops: frozenset[str]) -> Chosen:
+    """The scores of a run of all populations together, where a loop makes that differ from one by one."""
+    if not loops:
+        return chosen
+    populations = {n: c.population for n, c in chosen.items()}
+    synapses = [s for c in chosen.values() for parts in c.draft.synapses.values() for s in parts]
+    lags = {
+        s.name: task.circuit.connections[n].lag for c in chosen.values() for n, p in c.draft.synapses.items() for s in p
+    }
+    targets = {n: t for n, t in task.calibration.targets.items() if n in chosen}
+    trials = rehearse(populations, synapses, lags, task.calibration.inputs, targets)
+    return {n: replace(c, score=trials[n].score) if n in trials else c for n, c in chosen.items()}
+
+
+def _may_split(name: str, candidate: Candidate, choices: Choices) -> bool:
+    unsplit = all(len(parts) == 1 for parts in candidate.draft.groups.values())
+    free = choices.split == "auto" and name not in choices.whole
+    return free and unsplit and candidate.score.agreement < SPLIT_BELOW
+
+
+def _mismatch(chosen: Chosen, names: frozenset[str]) -> float:
+    return sum(chosen[n].score.mismatch for n in names)
+
+
+def _known_trains(task: _Task) -> dict[str, Ints]:
+    """What each population sends as far as is known before any is done: inputs, the float network's spikes, relays."""
+    circuit = task.circuit
+    trains = {name: np.asarray(data, dtype=np.int64) for name, data in task.calibration.inputs.items()}
+    for name, target in task.calibration.targets.items():
         if circuit.populations[name].model != "integrator":
             trains[name] = np.rint(target).astype(np.int64)
+    for name in task.order:
+        if name not in trains and name not in task.calibration.targets:
+            (relayed,) = (c for c in circuit.connections.values() if c.target == name)
+            trains[name] = lagged(trains[relayed.source], relayed.lag)
     return trains
 
 
-def _is_graded(name: str, circuit: Circuit, calibration: Calibration) -> bool:
-    if name in circuit.inputs:
-        return bool(np.max(calibration.inputs[name], initial=0) > 1)
-    return (circuit.populations[name].max_spikes or 2) > 1
+def _problem(name: str, task: _Task, trains: Mapping[str, Ints]) -> Problem:
+    population = task.circuit.populations[name]
+    into = {n: c for n, c in task.circuit.connections.items() if c.target == name}
+    shape = (*next(iter(trains.values())).shape[:2], population.size)
+    foreign = _float_arrivals({n: c for n, c in into.items() if c.source != name}, trains, shape)
+    own = _float_arrivals({n: c for n, c in into.items() if c.source == name}, trains, shape)
+    target = task.calibration.targets.get(name)
+    if target is None:
+        target = np.rint(foreign)  # a relay repeats what it hears
+    peaks = float_peaks(population, foreign + own, target)
+    return Problem(name, population, into, trains, foreign, target, peaks, task.form, task.graded, task.choices.scales)
 
 
-def _problem(
-    name: str,
-    circuit: Circuit,
-    calibration: Calibration,
-    trains: Mapping[str, Ints],
-    form: WeightFormat,
-    graded: frozenset[str],
-    scales: int,
-) -> Problem:
-    population = circuit.populations[name]
-    into = {n: c for n, c in circuit.connections.items() if c.target == name}
-    heard = _float_arrivals(population, into, trains, calibration)
-    target = calibration.targets.get(name)
-    if target is None:  # a relay: it repeats what it hears
-        target = (heard > 0.5).astype(np.float64)
-    peaks = float_peaks(population, heard, target)
-    return Problem(name, population, into, trains, target, peaks, form, graded, scales)
-
-
-def _float_arrivals(
-    p: FloatPopulation, into: Mapping[str, Connection], trains: Mapping[str, Ints], calibration: Calibration
-) -> Floats:
-    """What the trained weights make of the chip's spikes, (B, T, n): integer sums of weights at 24 bits and more."""
-    heard = np.zeros((*next(iter(calibration.inputs.values())).shape[:2], p.size))
+def _float_arrivals(into: Mapping[str, Connection], trains: Mapping[str, Ints], shape: tuple[int, ...]) -> Floats:
+    """What the trained weights make of ``trains``, (B, T, n): integer sums of weights at 24 bits and more."""
+    heard = np.zeros(shape)
     for name, connection in into.items():
         unit = float(np.abs(values(connection.weights)).max(initial=0)) / 2**28 or 1.0
         ints = np.rint(values(connection.weights) / unit).astype(np.int64)
@@ -139,123 +192,46 @@ def _float_arrivals(
     return heard
 
 
-def _choose(problem: Problem, split_weights: Split, findings: list[Finding]) -> Candidate:
-    if split_weights == "always":
+def _choose(problem: Problem, choices: Choices) -> Candidate:
+    if choices.split == "always":
         return best(problem, split)
     found = best(problem, single)
-    if split_weights == "never" or found.score.agreement >= SPLIT_BELOW:
+    if not _may_split(problem.name, found, choices):
         return found
     finer = best(problem, split)
-    if finer.score.mismatch >= SPLIT_GAIN * found.score.mismatch:
-        return found
+    return finer if finer.score.mismatch < SPLIT_GAIN * found.score.mismatch else found
+
+
+def _splits(chosen: Chosen, choices: Choices) -> list[Finding]:
+    """Where weights were split without being asked for."""
+    if choices.split != "auto":
+        return []
     message = (
-        f"weights are split into a coarse and a fine group: {found.score.agreement:.0%} of the trained spikes became "
-        f"{finer.score.agreement:.0%}, for twice the synaptic memory and operations."
+        f"weights are split into a coarse and a fine group, for twice the synaptic memory and operations: one 8-bit "
+        f"group kept less than {SPLIT_BELOW:.0%} of the trained spikes, two keep"
     )
-    findings.append(Finding("weights-split", "info", problem.name, message, "Use --split-weights never to save that."))
-    return finer
+    advice = "Use --split-weights never to save that."
+    return [
+        Finding("weights-split", "info", name, f"{message} {c.score.agreement:.1%}.", advice)
+        for name, c in chosen.items()
+        if any(len(parts) > 1 for parts in c.draft.groups.values())
+    ]
 
 
-# ---- the integer network and its record -------------------------------------------------------------------------
-
-
-def _assembled(circuit: Circuit, chosen: Mapping[str, Candidate], findings: list[Finding]) -> Outcome[Quantized]:
+def _assembled(circuit: Circuit, chosen: Chosen, splits: tuple[Finding, ...]) -> Outcome[Quantized]:
+    """The integer network, its waiting undone, and everything there is to say about it."""
     populations: dict[str, Population] = {
         n: population_at(n, circuit.populations[n], 1.0 / STATE_UNIT) for n in circuit.inputs
     }
     synapses: dict[str, Synapses] = {}
+    findings = list(splits)
     for name, candidate in chosen.items():
         warm = undo_waiting(candidate.population)
         populations[name] = warm.population
-        synapses.update(candidate.synapses)
-        findings += _findings(circuit.populations[name], candidate, warm.miss)
+        for group in (s for parts in candidate.draft.synapses.values() for s in parts):
+            if group.name in synapses:
+                raise ModelError(f"{group.name}: two synapse groups would have this name; rename one of the nodes.")
+            synapses[group.name] = group
+        findings += losses(circuit, candidate, warm)
     network = ChipNetwork(populations, synapses, circuit.inputs, circuit.outputs, circuit.dt)
-    return Outcome(Quantized(network, _report(circuit, chosen)), tuple(findings))
-
-
-def _report(circuit: Circuit, chosen: Mapping[str, Candidate]) -> QuantizationReport:
-    synapses: dict[str, SynapseError] = {}
-    for candidate in chosen.values():
-        for name, groups in candidate.groups.items():
-            scaled = values(circuit.connections[name].weights) * candidate.scale
-            synapses[name] = SynapseError(
-                groups=tuple(s for s in candidate.synapses if connection_of(s) == name),
-                relative_error=relative_error(groups, scaled),
-                clipped_share=clipped_share(groups, scaled, candidate.form),
-                weight_exps=tuple(g.exp for g in groups),
-                sign_mode=groups[0].mode,
-            )
-    populations = {n: _population_error(circuit.populations[n], c) for n, c in chosen.items()}
-    return QuantizationReport(synapses, populations)
-
-
-def _population_error(p: FloatPopulation, candidate: Candidate) -> PopulationError:
-    chip, unit = candidate.population, candidate.scale
-    threshold = flat(p.threshold, p)
-    kept_u, kept_v = 1 - (chip.du + DS_OFFSET) / DECAY_UNITY, 1 - chip.dv / DECAY_UNITY
-    bias_error = np.abs(bias(chip.bias_mant, chip.bias_exp) / chip.scale - flat(p.bias, p))
-    spiking = p.model != "integrator"
-    return PopulationError(
-        scale=unit,
-        current_decay_error=float(np.abs(kept_u - flat(p.current_decay, p)).max()),
-        membrane_decay_error=float(np.abs(kept_v - flat(p.membrane_decay, p)).max()),
-        threshold_error=float(np.abs(chip.vth / unit / threshold - 1).max()) if spiking else 0.0,
-        bias_error=float((bias_error / (np.abs(threshold) if spiking else 1.0)).max()),
-        u_peak=candidate.score.u_peak,
-        v_peak=candidate.score.v_peak,
-        spike_agreement=candidate.score.agreement,
-    )
-
-
-def _findings(p: FloatPopulation, candidate: Candidate, miss: int) -> list[Finding]:
-    name = candidate.population.name
-    error = _population_error(p, candidate)
-    found: list[Finding] = []
-    if miss:
-        threshold = np.abs(p.threshold).max() * candidate.population.scale
-        found.append(
-            Finding(
-                "bias-head-start",
-                "warning",
-                name,
-                f"starts {miss / threshold:.2g} thresholds away from where the trained network starts: its bias acts "
-                f"during the {p.shift} steps before its first input, and no initial state undoes all of that.",
-                "Ignore the first few steps, or lower the layer's bias.",
-            )
-        )
-    for what, trained, off in (
-        ("current", flat(p.current_decay, p), error.current_decay_error),
-        ("membrane", flat(p.membrane_decay, p), error.membrane_decay_error),
-    ):
-        found += _decay_finding(name, what, trained, off)
-    if max(error.u_peak, error.v_peak) >= 1.0:
-        found.append(
-            Finding(
-                "state-overflow",
-                "warning",
-                name,
-                f"u reaches {error.u_peak:.0%} and v {error.v_peak:.0%} of the 24-bit range on the calibration data.",
-                "Use calibration data that cover the strongest inputs.",
-            )
-        )
-    if candidate.score.agreement < LOW_AGREEMENT:
-        found.append(
-            Finding(
-                "low-agreement",
-                "warning",
-                name,
-                f"shares {candidate.score.agreement:.0%} of its spikes with the trained network on calibration data.",
-                "Try --split-weights always, more calibration samples, or fine-tuning.",
-            )
-        )
-    return found
-
-
-def _decay_finding(name: str, what: str, trained: Floats, off: float) -> list[Finding]:
-    leaking = 1 - trained[trained < 1]
-    share = off / float(leaking.min()) if leaking.size else (off > 0) * 1.0
-    if share <= DECAY_TOLERANCE:
-        return []
-    advice = "A coarser time step makes the decay per step larger, and 12 bits finer for it."
-    message = f"its {what} decay of {trained.max():.6g} per step is {off:.2g} off on the chip's 12 bits ({share:.0%})."
-    return [Finding("decay-rounded", "warning", name, message, advice)]
+    return Outcome(Quantized(network, report(circuit, chosen)), tuple(findings))

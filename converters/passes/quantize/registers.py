@@ -51,7 +51,7 @@ def population_at(
         bias_exp=exp,
         u_init=state(p.u_init, p, scale),
         v_init=state(p.v_init, p, scale),
-        max_spikes=p.max_spikes or 1,
+        max_spikes=p.max_spikes,
         refractory=p.refractory,
         v_min=None if p.v_min is None else state(p.v_min, p, scale),
         shift=p.shift,

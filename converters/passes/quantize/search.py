@@ -18,7 +18,7 @@ from spikeport.converters.arithmetic import STATE_LIMIT
 from spikeport.converters.chip_network import Ints, Population, Synapses
 from spikeport.converters.circuit import Connection, ConvMap, FloatPopulation
 from spikeport.converters.passes.quantize.calibration import Peaks
-from spikeport.converters.passes.quantize.registers import BIAS_MAX, STATE_UNIT, VTH_MAX, Tweak, population_at
+from spikeport.converters.passes.quantize.registers import BIAS_MAX, STATE_UNIT, VTH_MAX, Tweak, flat, population_at
 from spikeport.converters.passes.quantize.trial import Score, arriving, run_population
 from spikeport.converters.passes.quantize.weights import (
     Floats,
@@ -37,6 +37,8 @@ HEADROOM = 1.5
 V_HEADROOM = 1.25
 """...and v before it is clipped, which costs little: nearly always far below zero, where only recovery is shortened."""
 OCTAVES = 3
+REFINED = 2
+"""How many of the best scales are refined."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Problem:
         name, population: the neurons.
         connections: what arrives, by connection name.
         trains: chip spikes of each source, (B, T, n_source).
+        foreign: what the trained weights make of the other populations' spikes, (B, T, n), in trained units.
         target: what the float network gave, (B, T, n).
         peaks: of the float dynamics.
         form: the profile's weight format.
@@ -58,6 +61,7 @@ class Problem:
     population: FloatPopulation
     connections: Mapping[str, Connection]
     trains: Mapping[str, Ints]
+    foreign: Floats
     target: Floats
     peaks: Peaks
     form: WeightFormat
@@ -66,15 +70,21 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """Integers for one population at one scale; ``groups`` by connection name."""
+class Draft:
+    """Weights at one scale: groups and synapses by connection name, and what arrives from other populations."""
 
     scale: float
-    tweak: Tweak
-    form: WeightFormat
-    population: Population
     groups: Mapping[str, tuple[Group, ...]]
-    synapses: Mapping[str, Synapses]
+    synapses: Mapping[str, tuple[Synapses, ...]]
+    arrivals: Ints
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A draft with registers, tried on the calibration data."""
+
+    draft: Draft
+    population: Population
     spikes: Ints
     score: Score
 
@@ -115,14 +125,16 @@ def scales(problem: Problem) -> NDArray[np.float64]:
 
 def best(problem: Problem, quantizer: Quantizer) -> Candidate:
     """The best integers found with one way of quantizing weights."""
-    ranked = sorted(scales(problem), key=lambda s: _weight_cost(problem, quantizer, s))
-    chosen = [*ranked[: problem.scales - 1], scales(problem)[0]]
-    tried = [_candidate(problem, quantizer, scale, Tweak()) for scale in dict.fromkeys(map(float, chosen))]
-    return _with_nudged_decays(problem, min(tried, key=_order))
+    row = scales(problem)
+    ranked = sorted(row, key=lambda s: _weight_cost(problem, quantizer, s))
+    chosen = dict.fromkeys(map(float, (*ranked[: problem.scales - 1], row[0])))
+    tried = [_try(problem, _draft(problem, quantizer, scale), Tweak()) for scale in chosen]
+    refined = [_refined(problem, c) for c in sorted(tried, key=_order)[:REFINED]]
+    return min(refined, key=_order)
 
 
 def _order(candidate: Candidate) -> tuple[float, float]:
-    return candidate.score.mismatch, -candidate.scale
+    return candidate.score.mismatch, -candidate.draft.scale
 
 
 def _quantized(
@@ -150,81 +162,66 @@ def _weight_cost(problem: Problem, quantizer: Quantizer, scale: float) -> float:
     return cost / scale**2
 
 
-def _candidate(problem: Problem, quantizer: Quantizer, scale: float, tweak: Tweak) -> Candidate:
+def _draft(problem: Problem, quantizer: Quantizer, scale: float) -> Draft:
     groups = {name: g for name, _, _, g in _quantized(problem, quantizer, scale)}
-    synapses = synapse_groups(problem, groups)
-    return _tried(problem, scale, tweak, groups, synapses, _arrivals(problem, synapses))
-
-
-def _arrivals(problem: Problem, synapses: Mapping[str, Synapses]) -> Ints:
-    """What comes from outside the population itself."""
-    foreign = [s for s in synapses.values() if not _is_loop(problem, s)]
+    synapses = {name: _synapses(problem, name, parts) for name, parts in groups.items()}
+    foreign = [s for parts in synapses.values() for s in parts if s.source != problem.name]
     if not foreign:
-        return np.zeros(problem.target.shape, dtype=np.int64)
-    lags = {s.name: problem.connections[connection_of(s.name)].lag for s in foreign}
-    return arriving(foreign, lags, problem.trains)
+        return Draft(scale, groups, synapses, np.zeros(problem.target.shape, dtype=np.int64))
+    return Draft(scale, groups, synapses, arriving(foreign, _lags(problem, synapses), problem.trains))
 
 
-def _is_loop(problem: Problem, synapses: Synapses) -> bool:
-    """Simulated with its own spikes; only a loop of one step is (longer ones hear the float network's)."""
-    lag = problem.connections[connection_of(synapses.name)].lag
-    return synapses.source == problem.name and not isinstance(lag, np.ndarray) and lag == 1
+def _lags(problem: Problem, synapses: Mapping[str, tuple[Synapses, ...]]) -> dict[str, int | Ints]:
+    return {s.name: problem.connections[name].lag for name, parts in synapses.items() for s in parts}
 
 
-def _tried(
-    problem: Problem,
-    scale: float,
-    tweak: Tweak,
-    groups: Mapping[str, tuple[Group, ...]],
-    synapses: Mapping[str, Synapses],
-    arrivals: Ints,
-) -> Candidate:
-    population = population_at(problem.name, problem.population, scale, tweak)
-    own = [s for s in synapses.values() if _is_loop(problem, s)]
-    trial = run_population(population, arrivals, own, problem.target)
-    return Candidate(scale, tweak, problem.form, population, groups, synapses, trial.spikes, trial.score)
+def _try(problem: Problem, draft: Draft, tweak: Tweak, correction: Floats | None = None) -> Candidate:
+    population = population_at(problem.name, problem.population, draft.scale, tweak, correction)
+    own = [s for parts in draft.synapses.values() for s in parts if s.source == problem.name]
+    trial = run_population(population, draft.arrivals, own, _lags(problem, draft.synapses), problem.target)
+    return Candidate(draft, population, trial.spikes, trial.score)
 
 
-def _with_nudged_decays(problem: Problem, start: Candidate) -> Candidate:
-    """Try each decay one or two 4096ths off; keep what lowers the mismatch."""
-    p = problem.population
+def _refined(problem: Problem, start: Candidate) -> Candidate:
+    """Each decay one or two 4096ths off, biases that cancel the weights' mean error: whatever lowers the mismatch."""
+    p, result = problem.population, start
+    if start.score.mismatch == 0:
+        return start
     tweaks: list[Tweak] = []
     if np.any((p.membrane_decay > 0) & (p.membrane_decay < 1)):
         tweaks += [Tweak(dv=d) for d in (-2, -1, 1, 2)]
     if np.any((p.current_decay > 0) & (p.current_decay < 1)):
         tweaks += [Tweak(du=d) for d in (-1, 1)]
-    arrivals = _arrivals(problem, start.synapses) if tweaks else None
-    result = start
     for tweak in tweaks:
-        if arrivals is not None and result.score.mismatch > 0:
-            tried = _tried(problem, start.scale, tweak, start.groups, start.synapses, arrivals)
-            result = min(result, tried, key=_order)
-    return result
+        result = min(result, _try(problem, start.draft, tweak), key=_order)
+    return min(result, _try(problem, start.draft, Tweak(), _bias_correction(problem, start.draft)), key=_order)
+
+
+def _bias_correction(problem: Problem, draft: Draft) -> Floats:
+    """The bias, (n,) in trained units, that cancels the mean error of what arrives; a current of decay a sums it up."""
+    error = (draft.arrivals / draft.scale - problem.foreign).mean((0, 1))
+    kept = 1 - flat(problem.population.current_decay, problem.population)
+    settled: Floats = np.divide(-error, kept, out=np.zeros_like(error), where=kept > 0)
+    return settled
 
 
 SUFFIXES: Mapping[int, Sequence[str]] = {1: ("",), 2: ("/coarse", "/fine")}
 
 
-def connection_of(synapses: str) -> str:
-    """The connection a synapse group came from."""
-    return synapses.removesuffix("/coarse").removesuffix("/fine")
-
-
-def synapse_groups(problem: Problem, groups: Mapping[str, tuple[Group, ...]]) -> dict[str, Synapses]:
-    """The chip's synapse groups for quantized connections."""
-    result: dict[str, Synapses] = {}
-    for name, parts in groups.items():
-        connection = problem.connections[name]
-        for part, suffix in zip(parts, SUFFIXES[len(parts)], strict=True):
-            result[name + suffix] = Synapses(
-                name=name + suffix,
-                source=connection.source,
-                target=connection.target,
-                connectivity=with_integers(connection.weights, part.ints),
-                weight_exp=part.exp,
-                num_weight_bits=problem.form.bits,
-                sign_mode=part.mode,
-                delay=connection.delay,
-                graded=connection.source in problem.graded,
-            )
-    return result
+def _synapses(problem: Problem, name: str, parts: tuple[Group, ...]) -> tuple[Synapses, ...]:
+    """The chip's synapse groups for one quantized connection."""
+    connection = problem.connections[name]
+    return tuple(
+        Synapses(
+            name=name + suffix,
+            source=connection.source,
+            target=connection.target,
+            connectivity=with_integers(connection.weights, part.ints),
+            weight_exp=part.exp,
+            num_weight_bits=problem.form.bits,
+            sign_mode=part.mode,
+            delay=connection.delay,
+            graded=connection.source in problem.graded,
+        )
+        for part, suffix in zip(parts, SUFFIXES[len(parts)], strict=True)
+    )

@@ -25,12 +25,14 @@ class Score:
             target's RMS.
         agreement: common spikes over the larger count; for an integrator 1 - mismatch.
         u_peak, v_peak: largest abs state as a share of 24 bits.
+        overflows: how often u wrapped or v was clipped.
     """
 
     mismatch: float
     agreement: float
     u_peak: float
     v_peak: float
+    overflows: int
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,20 @@ class Trial:
 
 def lagged(train: Ints, lag: int | Ints) -> Ints:
     """A train (B, T, n) as it is heard ``lag`` steps later, zeros before; ``lag`` may differ per neuron."""
+    if not isinstance(lag, np.ndarray):
+        return _later(train, lag)
     heard = np.zeros_like(train)
     for steps in np.unique(lag):
-        mine = np.broadcast_to(np.asarray(lag) == steps, train.shape[2:])
-        heard[:, steps:, mine] = train[:, : train.shape[1] - steps, mine]
+        mine = np.broadcast_to(lag == steps, train.shape[2:])
+        heard[:, :, mine] = _later(train[:, :, mine], int(steps))
+    return heard
+
+
+def _later(train: Ints, steps: int) -> Ints:
+    if steps == 0:
+        return train
+    heard = np.zeros_like(train)
+    heard[:, steps:] = train[:, : max(train.shape[1] - steps, 0)]
     return heard
 
 
@@ -65,38 +77,50 @@ def arriving(synapses: Sequence[Synapses], lags: Mapping[str, int | Ints], train
     return total
 
 
-def run_population(population: Population, inputs: Ints, own: Sequence[Synapses], target: Floats) -> Trial:
-    """Step a population over ``inputs`` (B, T, n); ``own`` are its synapses onto itself, one step late."""
+def run_population(
+    population: Population, inputs: Ints, own: Sequence[Synapses], lags: Mapping[str, int | Ints], target: Floats
+) -> Trial:
+    """Step a population over ``inputs`` (B, T, n); ``own`` are its synapses onto itself, with their ``lags``."""
     batch, steps, _ = inputs.shape
     state = initial_state(population, batch)
     loops = [(accumulator(s.connectivity), s) for s in own]
     spikes = np.zeros_like(inputs)
     potential = np.zeros(inputs.shape)
-    peak_u = peak_v = 0
+    peak_u = peak_v = overflows = 0
     for t in range(steps):
         a = inputs[:, t]
-        if t > 0:
-            for accumulate, group in loops:
-                a = a + shift(accumulate(payload(group, spikes[:, t - 1])), group.weight_exp)
+        for accumulate, group in loops:
+            heard = payload(group, sent_before(spikes, t, lags[group.name]))
+            a = a + shift(accumulate(heard), group.weight_exp)
         step = update(population, state, a)
         state = step.state
         spikes[:, t], potential[:, t] = step.spikes, state.v
         peak_u = max(peak_u, int(np.abs(state.u).max(initial=0)))
         peak_v = max(peak_v, int(np.abs(state.v).max(initial=0)))
-    shares = peak_u / STATE_LIMIT, peak_v / STATE_LIMIT
+        overflows += step.u_wraps + step.v_clips
+    states = peak_u / STATE_LIMIT, peak_v / STATE_LIMIT, overflows
     if population.model == "integrator":
-        return Trial(spikes, _readout_score(potential / population.scale + population.offset, target, *shares))
-    return Trial(spikes, _spike_score(spikes, target, *shares))
+        return Trial(spikes, readout_score(potential / population.scale + population.offset, target, *states))
+    return Trial(spikes, spike_score(spikes, target, *states))
 
 
-def _spike_score(spikes: Ints, target: Floats, u_peak: float, v_peak: float) -> Score:
+def sent_before(spikes: Ints, t: int, lag: int | Ints) -> Ints:
+    """What was sent ``lag`` steps before t, (B, n); nothing before the start."""
+    when = t - np.broadcast_to(np.asarray(lag), spikes.shape[2:])
+    sent = np.take_along_axis(spikes, np.maximum(when, 0)[None, None], axis=1)[:, 0]
+    return sent * (when >= 0)
+
+
+def spike_score(spikes: Ints, target: Floats, u_peak: float, v_peak: float, overflows: int) -> Score:
+    """Score of a spiking population."""
     mismatch = float(np.abs(spikes - target).sum())
     larger = max(float(spikes.sum()), float(target.sum()))
     common = float(np.minimum(spikes, target).sum())
-    return Score(mismatch, common / larger if larger else 1.0, u_peak, v_peak)
+    return Score(mismatch, common / larger if larger else 1.0, u_peak, v_peak, overflows)
 
 
-def _readout_score(potential: Floats, target: Floats, u_peak: float, v_peak: float) -> Score:
+def readout_score(potential: Floats, target: Floats, u_peak: float, v_peak: float, overflows: int) -> Score:
+    """Score of an integrator, potentials in trained units."""
     norm = float(np.sqrt(np.mean(target**2))) or 1.0
     error = float(np.sqrt(np.mean((potential - target) ** 2))) / norm
-    return Score(error, max(1.0 - error, 0.0), u_peak, v_peak)
+    return Score(error, max(1.0 - error, 0.0), u_peak, v_peak, overflows)

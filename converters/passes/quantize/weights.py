@@ -153,9 +153,10 @@ def rounding(groups: tuple[Group, ...], scaled: Floats) -> Floats:
 def grid_step(weights: Floats) -> float | None:
     """The step of the grid that the weights lie on, if they were quantized in training; None if they lie on none."""
     sizes = np.unique(np.abs(weights))
-    if not 2 <= sizes.size <= GRID_LEVELS:
+    sizes = sizes[sizes > 0]
+    if not 1 <= sizes.size <= GRID_LEVELS:
         return None
-    step = float(np.diff(sizes).min()) if sizes[0] == 0 else float(min(sizes[0], np.diff(sizes).min()))
+    step = float(min(sizes[0], np.diff(sizes).min(initial=np.inf)))
     on_grid = np.abs(sizes / step - np.rint(sizes / step)) < GRID_TOLERANCE
     return step if on_grid.all() else None
 
