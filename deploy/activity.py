@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Sparse
+
 Counts = NDArray[np.int64]
+CoreCounts = NDArray[np.int32]
+"""Per core and step: below 2^31, since a core stores far fewer synapses than that and each acts once in a step."""
+
+Kind: TypeAlias = Literal["dense", "sparse", "conv"]
+
+
+def kind_of(connectivity: Connectivity) -> Kind:
+    """The kind under which a group's synaptic operations are counted; price lists tell kinds apart."""
+    match connectivity:
+        case Dense():
+            return "dense"
+        case Sparse():
+            return "sparse"
+        case Conv2d():
+            return "conv"
 
 
 @dataclass(frozen=True)
@@ -34,25 +52,31 @@ class PopulationActivity:
 
 @dataclass(frozen=True)
 class Activity:
-    """Counts of a whole run.
+    """Counts of a whole run; what is counted per core is (B, T, cores), cores as in the placement.
 
     Attributes:
         batch: B, samples.
         steps: T, chip steps per sample (input steps + pipeline depth).
         populations: per population, input populations included.
         synops: per synapse group, (B, T) synaptic operations, counted at the step in which they are delivered.
-        core_synops, core_active, core_spikes, core_packets: (B, T, cores), per core of the placement: synaptic
-            operations received, active neurons, spikes sent, spike packets received.
-        traffic: (cores + 1, cores) spike packets from core to core over the whole batch; a spike sends one packet to
-            each core that holds at least one of its targets. The last row is the outside world (inputs).
+        core_synops: per kind of synapses, the operations each core carries out.
+        core_active: active neurons of each core, apart by what they need of a chip: its neuron model and options, as
+            `spikeport.converters.passes.core_load.models_used` names them. A chip may take several compartments for
+            one such neuron; which, only its profile knows.
+        core_spikes: spikes of each core's neurons.
+        core_packets_out, core_packets_in: spike packets that leave and enter each core; a spike sends one packet to
+            each core that holds at least one of its targets.
+        traffic: (cores + 1, cores) packets from core to core over the whole batch. The last row is the outside world
+            (inputs).
     """
 
     batch: int
     steps: int
     populations: Mapping[str, PopulationActivity]
     synops: Mapping[str, Counts]
-    core_synops: Counts
-    core_active: Counts
-    core_spikes: Counts
-    core_packets: Counts
+    core_synops: Mapping[Kind, CoreCounts]
+    core_active: Mapping[tuple[str, ...], CoreCounts]
+    core_spikes: CoreCounts
+    core_packets_out: CoreCounts
+    core_packets_in: CoreCounts
     traffic: Counts

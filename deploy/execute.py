@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from spikeport.deploy.run import Run
 from spikeport.errors import DataError
 
 Progress = Callable[[int, int], None]
+_Key = TypeVar("_Key")
+_Number = TypeVar("_Number", bound=np.integer)
 
 
 def _lava(*arguments: Any, **options: Any) -> Simulation:
@@ -111,18 +113,22 @@ def _joined(parts: list[Activity]) -> Activity:
     first = parts[0]
     if len(parts) == 1:
         return first
-    cores = {
-        field: np.concatenate([getattr(p, field) for p in parts])
-        for field in ("core_synops", "core_active", "core_spikes", "core_packets")
-    }
     return Activity(
         batch=sum(p.batch for p in parts),
         steps=first.steps,
         populations={n: _joined_population([p.populations[n] for p in parts]) for n in first.populations},
-        synops={n: np.concatenate([p.synops[n] for p in parts]) for n in first.synops},
+        synops=_stacked([p.synops for p in parts]),
+        core_synops=_stacked([p.core_synops for p in parts]),
+        core_active=_stacked([p.core_active for p in parts]),
+        core_spikes=np.concatenate([p.core_spikes for p in parts]),
+        core_packets_out=np.concatenate([p.core_packets_out for p in parts]),
+        core_packets_in=np.concatenate([p.core_packets_in for p in parts]),
         traffic=np.asarray(sum((p.traffic for p in parts), np.zeros_like(first.traffic))),
-        **cores,
     )
+
+
+def _stacked(parts: list[Mapping[_Key, NDArray[_Number]]]) -> dict[_Key, NDArray[_Number]]:
+    return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
 
 
 def _joined_population(parts: list[PopulationActivity]) -> PopulationActivity:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,10 @@ STEPS = 2
 
 def ints(value: object) -> NDArray[np.int64]:
     return np.asarray(value, dtype=np.int64)
+
+
+def per_core(steps: list[list[int]]) -> NDArray[np.int32]:
+    return np.asarray([steps], dtype=np.int32)
 
 
 def population(name: str, size: int, model: str = "lif") -> Population:
@@ -64,10 +69,11 @@ ACTIVITY = Activity(
         "b": done(2, [0, 0], [0, 1], [0, 0]),
     },
     synops={"in->a": ints([[0, 8]]), "a->b": ints([[0, 4]])},
-    core_synops=ints([[[0, 0, 0], [4, 4, 4]]]),
-    core_active=ints([[[0, 0, 0], [2, 2, 1]]]),
-    core_spikes=ints([[[0, 0, 0], [1, 2, 0]]]),
-    core_packets=ints([[[2, 2, 0], [0, 0, 3]]]),
+    core_synops={"dense": per_core([[0, 0, 0], [4, 4, 0]]), "sparse": per_core([[0, 0, 0], [0, 0, 4]])},
+    core_active={("lif",): per_core([[0, 0, 0], [2, 2, 1]])},
+    core_spikes=per_core([[0, 0, 0], [1, 2, 0]]),
+    core_packets_out=per_core([[0, 0, 0], [1, 2, 0]]),
+    core_packets_in=per_core([[2, 2, 0], [0, 0, 3]]),
     traffic=ints([[0, 0, 1], [0, 0, 2], [0, 0, 0], [2, 2, 0]]),
 )
 # Ways: core 0 -> 2: 3 east, 2 south; core 1 -> 2: 2 east, 2 south, twice.
@@ -169,12 +175,43 @@ def test_what_a_list_leaves_out_is_repeated() -> None:
     assert any(text.startswith("static: ") for text in priced(FITTED).not_covered)
 
 
-def test_layers_and_cores_add_up_to_the_whole() -> None:
-    for profile in (LOIHI, FITTED):
-        found = priced(profile)
-        for parts in (found.by_layer, found.by_core):
-            assert sum(p.energy_j for p in parts) == pytest.approx(found.dynamic_j)
-        assert sum(p.busy_s for p in found.by_layer) == pytest.approx(sum(p.busy_s for p in found.by_core))
+def mixed(profile: Profile) -> Estimate:
+    """The same run with b reset by subtraction, on the core of the second half of a."""
+    populations = {**NETWORK.populations, "b": replace(NETWORK.populations["b"], model="lif_subtract")}
+    shared = Core((Slice("a", 2, 4), Slice("b", 0, 2)), USAGE)
+    done = replace(
+        ACTIVITY,
+        core_synops={"dense": per_core([[0, 0], [4, 4]]), "sparse": per_core([[0, 0], [0, 4]])},
+        core_active={("lif",): per_core([[0, 0], [2, 2]]), ("lif_subtract",): per_core([[0, 0], [0, 1]])},
+        core_spikes=per_core([[0, 0], [1, 2]]),
+        core_packets_out=per_core([[0, 0], [1, 2]]),
+        core_packets_in=per_core([[2, 2], [0, 3]]),
+        traffic=ints([[0, 1], [0, 2], [2, 2]]),
+    )
+    placement = replace(PLACEMENT, cores=(PLACEMENT.cores[0], shared), seats=PLACEMENT.seats[:2])
+    return estimate(replace(NETWORK, populations=populations), placement, done, profile)
+
+
+def test_a_core_that_mixes_models_and_kinds_of_synapses_pays_for_each_by_itself() -> None:
+    first, shared = mixed(FITTED).by_core
+    assert first.energy_j == pytest.approx((35.5 * 4 + 51.2 * 4 + 21.6 * 2 + 69.3 + 111 + 3.0) * 1e-12)
+    synapse, soma = 35.5 * 4 + 33.6 * 4, 51.2 * 6 * STEPS + 21.6 * (2 + 2) + 69.3 * 2
+    assert shared.energy_j == pytest.approx((synapse + soma + 111 * 2) * 1e-12)
+
+
+@pytest.mark.parametrize("profile", [LOIHI, FITTED])
+def test_layers_and_cores_add_up_to_the_whole(profile: Profile) -> None:
+    found = mixed(profile)
+    for parts in (found.by_layer, found.by_core):
+        assert sum(p.energy_j for p in parts) == pytest.approx(found.dynamic_j)
+    assert sum(p.busy_s for p in found.by_layer) == pytest.approx(sum(p.busy_s for p in found.by_core))
+
+
+def test_a_step_of_a_mixed_core_takes_the_time_of_its_own_events() -> None:
+    barrier, way = 113 + (465 - 113) * (2 - 1) / (32 - 1), 4.1
+    step1 = 6 * 5.3 + 2 * 2.1
+    step2 = 4 * 8.4 + 2 * 5.3 + 8 * 3.5 + 3 * 2.1  # two of a in one compartment each, one of b in two; one of b at rest
+    assert mixed(LOIHI).latency_s == pytest.approx((step1 + step2 + 2 * (barrier + way)) * 1e-9)
 
 
 def test_a_layer_pays_for_its_inputs_its_neurons_and_its_packets() -> None:
@@ -197,17 +234,15 @@ def test_a_rate_that_cannot_be_reached_is_noted() -> None:
 
 
 def test_counts_are_means_over_the_batch() -> None:
-    def twice(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.concatenate([counts, counts])
+    def twice(counts: Any) -> Any:
+        return {k: twice(v) for k, v in counts.items()} if isinstance(counts, dict) else np.concatenate([counts] * 2)
 
     populations = {
         name: replace(p, spikes=twice(p.spikes), active=twice(p.active), per_neuron=twice(p.per_neuron))
         for name, p in ACTIVITY.populations.items()
     }
-    cores = {
-        key: twice(getattr(ACTIVITY, key)) for key in ("core_synops", "core_active", "core_spikes", "core_packets")
-    }
-    synops = {name: twice(counts) for name, counts in ACTIVITY.synops.items()}
+    cores = {f.name: twice(getattr(ACTIVITY, f.name)) for f in fields(ACTIVITY) if f.name.startswith("core_")}
+    synops = twice(ACTIVITY.synops)
     both = replace(ACTIVITY, batch=2, populations=populations, synops=synops, traffic=2 * ACTIVITY.traffic, **cores)
     found = estimate(NETWORK, PLACEMENT, both, LOIHI)
     assert found.energy_j == pytest.approx(priced(LOIHI).energy_j)

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Population, Sparse, Synapses
+from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.mesh import hops
 from spikeport.converters.passes.core_load import core_sources, models_used
 from spikeport.converters.placement import Placement
-from spikeport.deploy.activity import Activity
+from spikeport.deploy.activity import Activity, CoreCounts, Kind, kind_of
 from spikeport.hw_profiles.profile import Profile
 
 PerCore = NDArray[np.float64]
@@ -38,11 +37,7 @@ EVENTS = (
     "input_packet",
 )
 
-_KINDS: dict[type, str] = {
-    Dense: "synaptic_op_dense",
-    Sparse: "synaptic_op_sparse",
-    Conv2d: "synaptic_op_conv",
-}
+_SYNAPTIC = EVENTS[:3]
 
 
 @dataclass(frozen=True)
@@ -62,16 +57,14 @@ class EventCounts:
         return float(sum(self.by_layer[event].values()))
 
 
-def event_kind(synapses: Synapses) -> str:
-    """The priced event of one synaptic operation of the group."""
-    return _KINDS[type(synapses.connectivity)]
+def synaptic_event(kind: Kind) -> str:
+    """The priced event of one synaptic operation of that kind."""
+    return f"synaptic_op_{kind}"
 
 
-def compartments(population: Population, profile: Profile) -> int:
-    """Compartments a neuron takes on the chip that is priced; 1 where it does not offer the model; 0 for inputs."""
-    if population.model == "input":
-        return 0
-    offers = [profile.neuron_models.get(name) for name in models_used(population)]
+def compartments(models: tuple[str, ...], profile: Profile) -> int:
+    """Compartments of a neuron that uses ``models``, on the chip that is priced; 1 where it does not offer them."""
+    offers = [profile.neuron_models.get(name) for name in models]
     return max((offer.compartments for offer in offers if offer is not None), default=1)
 
 
@@ -83,7 +76,7 @@ def count_events(network: ChipNetwork, placement: Placement, activity: Activity,
         **_packets_by_layer(network, placement, activity),
     }
     cores = {
-        **_synaptic_by_core(network, placement, activity),
+        **_synaptic_by_core(placement, activity),
         **_neuron_by_core(network, placement, activity, profile),
         **_packets_by_core(placement, activity),
     }
@@ -91,9 +84,9 @@ def count_events(network: ChipNetwork, placement: Placement, activity: Activity,
 
 
 def _synaptic_by_layer(network: ChipNetwork, activity: Activity) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {kind: {} for kind in _KINDS.values()}
+    found: dict[str, dict[str, float]] = {event: {} for event in _SYNAPTIC}
     for s in network.synapses.values():
-        row = found[event_kind(s)]
+        row = found[synaptic_event(kind_of(s.connectivity))]
         row[s.target] = row.get(s.target, 0.0) + float(activity.synops[s.name].sum()) / activity.batch
     return found
 
@@ -103,7 +96,7 @@ def _neuron_by_layer(network: ChipNetwork, activity: Activity, profile: Profile)
     for name, population in network.populations.items():
         if population.model == "input":
             continue
-        each, done = compartments(population, profile), activity.populations[name]
+        each, done = compartments(models_used(population), profile), activity.populations[name]
         active = each * float(done.active.sum()) / activity.batch
         everything = float(each * done.neurons * activity.steps)
         found["neuron_access"][name] = everything
@@ -158,51 +151,34 @@ def _network_events(traffic: NDArray[np.float64], placement: Placement) -> dict[
     }
 
 
-def _synaptic_by_core(network: ChipNetwork, placement: Placement, activity: Activity) -> dict[str, PerCore]:
-    shares = kind_shares(network, placement, activity)
-    received = activity.core_synops.sum((0, 1)) / activity.batch
-    return {kind: received * share for kind, share in shares.items()}
-
-
-def kind_shares(network: ChipNetwork, placement: Placement, activity: Activity) -> dict[str, PerCore]:
-    """Per kind of synaptic operation, (cores,) its part of a core's operations.
-
-    Runs count a core's operations without their kind: a core that mixes kinds is taken to see its layers'
-    operations in proportion to the part of each layer it holds.
-    """
-    weights = {kind: np.zeros(len(placement.cores)) for kind in _KINDS.values()}
-    for s in network.synapses.values():
-        total, size = float(activity.synops[s.name].sum()), network.populations[s.target].size
-        weights[event_kind(s)] += total / size * per_core(placement, {s.target: 1.0})
-    everything = reduce(np.add, weights.values())
-    return {kind: np.divide(w, everything, out=np.zeros_like(w), where=everything > 0) for kind, w in weights.items()}
-
-
-def per_core(placement: Placement, weights: Mapping[str, float]) -> PerCore:
-    """(cores,) Σ over the neurons of each core of their population's weight; 0 where none is given."""
-    rows = [sum(s.size * weights.get(s.population, 0.0) for s in core.slices) for core in placement.cores]
-    return np.array(rows, dtype=np.float64)
+def _synaptic_by_core(placement: Placement, activity: Activity) -> dict[str, PerCore]:
+    done = {synaptic_event(kind): _per_inference(counts, activity) for kind, counts in activity.core_synops.items()}
+    return {event: done.get(event, np.zeros(len(placement.cores))) for event in _SYNAPTIC}
 
 
 def _neuron_by_core(
     network: ChipNetwork, placement: Placement, activity: Activity, profile: Profile
 ) -> dict[str, PerCore]:
     held = core_compartments(network, placement, profile)
-    active = activity.core_active.sum((0, 1)) / activity.batch * held / core_neurons(placement)
+    active = np.zeros(len(held))
+    for models, counts in activity.core_active.items():
+        active += compartments(models, profile) * _per_inference(counts, activity)
     return {
         "neuron_access": held * activity.steps,
         "neuron_update_active": active,
         "neuron_update_inactive": held * activity.steps - active,
-        "spike_out": activity.core_spikes.sum((0, 1)) / activity.batch,
+        "spike_out": _per_inference(activity.core_spikes, activity),
     }
 
 
-def core_neurons(placement: Placement) -> PerCore:
-    """(cores,) neurons."""
-    return np.array([sum(s.size for s in core.slices) for core in placement.cores], dtype=np.float64)
+def _per_inference(counts: CoreCounts, activity: Activity) -> PerCore:
+    """(cores,) of (B, T, cores)."""
+    found: PerCore = counts.sum((0, 1)) / activity.batch
+    return found
 
 
 def core_compartments(network: ChipNetwork, placement: Placement, profile: Profile) -> PerCore:
     """(cores,) compartments."""
-    each = {name: float(compartments(p, profile)) for name, p in network.populations.items()}
-    return per_core(placement, each)
+    each = {name: compartments(models_used(p), profile) for name, p in network.populations.items()}
+    rows = [sum(s.size * each[s.population] for s in core.slices) for core in placement.cores]
+    return np.array(rows, dtype=np.float64)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.mesh import hops
 from spikeport.converters.placement import Placement
-from spikeport.deploy.activity import Activity
+from spikeport.deploy.activity import Activity, CoreCounts
 from spikeport.deploy.estimate.counts import (
     EVENTS,
     EventCounts,
     PerCore,
+    compartments,
     core_compartments,
-    core_neurons,
-    kind_shares,
+    synaptic_event,
 )
 from spikeport.deploy.estimate.energy import NS
 from spikeport.hw_profiles.prices import Prices
@@ -120,45 +120,46 @@ def _longest_way(placement: Placement, activity: Activity, prices: Prices) -> fl
 
 @dataclass(frozen=True)
 class _Work:
-    """Seconds per count, each (cores,): a core's step is a weighted sum of what it did."""
+    """A core's step is what it holds plus a weighted sum of what it did.
 
-    idle: PerCore
-    synop: PerCore
-    active: PerCore
-    spike: PerCore
-    packet_in: float
+    Attributes:
+        held: (cores,) seconds of all compartments, active or not.
+        done: seconds of one event, and how often each core had it, (B, T, cores).
+    """
+
+    held: PerCore
+    done: tuple[tuple[float, CoreCounts], ...]
 
     @staticmethod
     def of(network: ChipNetwork, placement: Placement, activity: Activity, profile: Profile) -> _Work:
-        """The weights of a placement; packets out are the core's mean number per spike."""
-        time = profile.prices.time
-        held, inactive = core_compartments(network, placement, profile), _ns(time("neuron_update_inactive"))
-        spikes = activity.core_spikes.sum((0, 1))
-        sent = activity.traffic[:-1].sum(1) / np.maximum(spikes, 1)
-        shares = kind_shares(network, placement, activity)
-        return _Work(
-            idle=held * (_ns(time("neuron_access")) + inactive),
-            synop=sum((_ns(time(kind)) * share for kind, share in shares.items()), np.zeros(len(held))),
-            active=held / core_neurons(placement) * (_ns(time("neuron_update_active")) - inactive),
-            spike=_ns(time("spike_out")) + sent * _ns(time("axon_out")),
-            packet_in=_ns(time("axon_in")) + _ns(time("spike_within_tile")),
+        """The work of a run; events that take no time are left out."""
+
+        def ns(event: str) -> float:
+            return _ns(profile.prices.time(event))
+
+        inactive = ns("neuron_update_inactive")
+        extra = ns("neuron_update_active") - inactive
+        done = (
+            *((ns(synaptic_event(kind)), counts) for kind, counts in activity.core_synops.items()),
+            *((extra * compartments(models, profile), counts) for models, counts in activity.core_active.items()),
+            (ns("spike_out"), activity.core_spikes),
+            (ns("axon_out"), activity.core_packets_out),
+            (ns("axon_in") + ns("spike_within_tile"), activity.core_packets_in),
         )
+        held = core_compartments(network, placement, profile) * (ns("neuron_access") + inactive)
+        return _Work(held, tuple((price, counts) for price, counts in done if price != 0))
 
 
 def _sum_steps(work: _Work, activity: Activity, fixed: float) -> tuple[NDArray[np.float64], PerCore]:
     """(B,) seconds per sample, and (cores,) the part of all steps in which each core was the slowest."""
-    cores = len(work.idle)
+    cores = len(work.held)
     per_sample, slowest = np.zeros(activity.batch), np.zeros(cores)
     chunk = max(1, _CHUNK // max(1, activity.steps * cores))
     for start in range(0, activity.batch if cores else 0, chunk):
         rows = slice(start, start + chunk)
-        seconds = (
-            work.idle
-            + activity.core_synops[rows] * work.synop
-            + activity.core_active[rows] * work.active
-            + activity.core_spikes[rows] * work.spike
-            + activity.core_packets[rows] * work.packet_in
-        )
+        seconds = np.tile(work.held, (*activity.core_spikes[rows].shape[:2], 1))
+        for price, counts in work.done:
+            seconds += price * counts[rows]
         per_sample[rows] = (seconds.max(2) + fixed).sum(1)
         slowest += np.bincount(seconds.argmax(2).reshape(-1), minlength=cores)
     return per_sample, slowest / max(1, activity.batch * activity.steps)

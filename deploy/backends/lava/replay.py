@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.accumulate import payload
 from spikeport.converters.chip_network import ChipNetwork, Ints
 from spikeport.converters.placement import Placement
 from spikeport.deploy.activity import Activity
@@ -72,17 +71,10 @@ def _activity(network: ChipNetwork, plan: Plan, tape: Tape, placement: Placement
     batch, steps = next(iter(tracks.values())).spikes.shape[:2]
     tally = Tally(network, placement, batch, steps)
     for step in range(steps):
-        sent = {name: _ordered(plan, name, track.spikes[:, step]) for name, track in tracks.items()}
-        for name, spikes in sent.items():
-            tally.sent(name, step, spikes.astype(np.int64))
+        for name, track in tracks.items():
+            tally.sent(name, step, _ordered(plan, name, track.spikes[:, step]).astype(np.int64))
             if network.populations[name].model != "input":
-                active = _ordered(plan, name, tracks[name].active[:, step]) != 0
-                wraps, clips = tracks[name].overflow[:, step].sum(0).tolist()
+                active = _ordered(plan, name, track.active[:, step]) != 0
+                wraps, clips = track.overflow[:, step].sum(0).tolist()
                 tally.worked(name, step, active, wraps, clips)
-        for synapses in network.synapses.values():
-            for delay in np.unique(synapses.delay).tolist():
-                if step + 1 + delay < steps:
-                    mine = np.asarray(synapses.delay) == delay
-                    arriving = payload(synapses, sent[synapses.source].astype(np.int64)) * mine
-                    tally.delivered(synapses.name, step + 1 + delay, arriving)
     return tally.finish()

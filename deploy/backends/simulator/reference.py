@@ -69,7 +69,7 @@ def simulate(
     for c in range(steps):
         arrived = {n: np.zeros((batch, network.populations[n].size), np.int64) for n in states}
         for fibre in fibres:
-            arrived[fibre.synapses.target] += fibre.deliver(sent[fibre.synapses.source], tally, c)
+            arrived[fibre.synapses.target] += fibre.deliver(sent[fibre.synapses.source])
         for name, population in network.populations.items():
             if population.model == "input":
                 spikes = trains[name][:, c] if c < length else np.zeros((batch, population.size), np.int64)
@@ -94,15 +94,13 @@ class Fibre:
     synapses: Synapses
     accumulate: Accumulate
 
-    def deliver(self, sent: deque[Ints], tally: Tally, step: int) -> Ints:
-        """Sum of what arrives in ``step``: sent[d] left its source d + 1 steps ago.
+    def deliver(self, sent: deque[Ints]) -> Ints:
+        """Sum of what arrives now: sent[d] left its source d + 1 steps ago.
 
         Each delay's sum is shifted by the exponent on its own before it is added (`PyDelayDenseModelBitAcc`).
         """
         delays = np.unique(self.synapses.delay)
         bins = [self._arriving(sent[int(d)], int(d)) for d in delays]
-        for spikes in bins:
-            tally.delivered(self.synapses.name, step, spikes)
         sums = [shift(self.accumulate(spikes), self.synapses.weight_exp) for spikes in bins]
         total: Ints = np.add.reduce(sums)
         return total
