@@ -28,7 +28,7 @@ def both(case: Case, backend) -> tuple[Simulation, Simulation]:
     return simulate(*arguments), backend(*arguments)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=220, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_random_networks_equal_lavas_models_called_in_process(seed: int) -> None:
     from spikeport.deploy.backends.lava.in_process import run_in_process
@@ -46,7 +46,7 @@ def test_ten_thousand_random_networks_equal_lavas_models(block: int) -> None:
         assert same(*both(random_case(seed), run_in_process)), seed
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", range(4))
 def test_random_networks_equal_lavas_whole_runtime(block: int) -> None:
     from spikeport.deploy.backends.lava.run import Limits, run_on_lava
 

@@ -67,16 +67,26 @@ def _lava() -> Iterable[Check]:
     if not installed():
         yield {"what": "lava-nc", "usable": "optional", "found": "missing", "mend": INSTALL}
         return
-    said = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=PROBE_S, check=False)
-    fault = (said.stderr.strip().splitlines() or ["no message"])[-1] if said.returncode else ""
+    fault, said = _probe()
     yield _check("lava-nc", not fault, fault or (_version("lava-nc") or "no metadata"), INSTALL)
-    compiler = said.stdout.strip().endswith("True")
+    compiler = said.endswith("True")
     yield {
         "what": "Loihi compiler",
         "usable": "yes" if compiler else "optional",
         "found": "present" if compiler else "missing; networks run on Lava's CPU models",
         "mend": "" if compiler else "Intel gives it to members of its Neuromorphic Research Community only",
     }
+
+
+def _probe() -> tuple[str, str]:
+    """(what went wrong, what was said) when a program of its own imports Lava."""
+    command = [sys.executable, "-c", _PROBE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"importing it takes more than {PROBE_S} s", ""
+    fault = (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
+    return fault, done.stdout.strip()
 
 
 def _check(what: str, fine: bool, found: str, mend: str) -> Check:
