@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
@@ -55,34 +53,40 @@ def _closable(
     return result
 
 
-def _too_fast(connections: Mapping[str, Connection]) -> tuple[str, ...] | None:
-    """Names of the connections of a cycle with less lag than connections; None if every cycle closes."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
+def _too_fast(connections: Mapping[str, Connection]) -> list[str] | None:
+    """Names of the connections of a cycle with less lag than connections; None if every cycle closes.
+
+    Bellman-Ford: what still moves after as many rounds as there are populations hangs on such a cycle.
+    """
+    latest = {end: 0 for c in connections.values() for end in (c.source, c.target)}
+    last: dict[str, str] = {}
+    moved: list[str] = []
+    for _ in range(len(latest) + 1):
+        if not (moved := _relax(latest, connections, last)):
+            return None
+    population = moved[-1]
+    for _ in latest:
+        population = connections[last[population]].source
+    cycle = [last[population]]
+    while connections[cycle[-1]].source != population:
+        cycle.append(last[connections[cycle[-1]].source])
+    return cycle
+
+
+def _relax(latest: dict[str, int], connections: Mapping[str, Connection], last: dict[str, str]) -> list[str]:
+    """Move each population's shift up to what its sources ask for; which moved, and by which connection in ``last``."""
+    moved = []
     for name, c in sorted(connections.items()):
-        slack = int(np.min(c.lag)) - 1
-        if not graph.has_edge(c.source, c.target) or slack < graph.edges[c.source, c.target]["weight"]:
-            graph.add_edge(c.source, c.target, weight=slack, name=name)
-    for loop in nx.strongly_connected_components(graph):
-        inside = graph.subgraph(loop).copy()
-        start = min(loop)
-        if inside.number_of_edges() and nx.negative_edge_cycle(inside):
-            cycle = nx.find_negative_cycle(inside, start)
-            return tuple(inside.edges[a, b]["name"] for a, b in pairwise(cycle))
-    return None
-
-
-def _relax(latest: dict[str, int], connections: Mapping[str, Connection]) -> bool:
-    changed = False
-    for c in connections.values():
         earliest = latest[c.source] + 1 - int(np.min(c.lag))
         if earliest > latest[c.target]:
-            latest[c.target], changed = earliest, True
-    return changed
+            latest[c.target], last[c.target] = earliest, name
+            moved.append(c.target)
+    return moved
 
 
 def _shifts(connections: Mapping[str, Connection], populations: Mapping[str, FloatPopulation]) -> dict[str, int]:
     latest = dict.fromkeys(populations, 0)
-    while _relax(latest, connections):
+    while _relax(latest, connections, {}):
         pass
     return latest
 
