@@ -16,6 +16,19 @@ from spikeport.hw_profiles.quantity import Choices, Count, Feature, Sourced, Str
 from spikeport.hw_profiles.toml_file import read_toml
 
 _SHIPPED = Path(__file__).parent
+_POSITIVE = (1, 1 << 40)
+_ARITHMETIC: Mapping[str, tuple[int, int]] = {
+    "weight_bits": (1, 8),
+    "weight_exp_min": (-8, 7),
+    "weight_exp_max": (-8, 7),
+    "graded_spike_bits": (0, 32),
+    "vth_bits": (17, 17),
+    "bias_mant_bits": (13, 13),
+    "bias_exp_max": (7, 7),
+    "decay_bits": (12, 12),
+    "state_bits": (24, 24),
+}
+"""What `spikeport.converters.arithmetic` computes with (lava-nc 0.10.0, fixed-point process models of Loihi)."""
 
 
 class Limits(Strict):
@@ -29,13 +42,15 @@ class Limits(Strict):
         fan_in_axons_per_core: distinct source neurons whose spikes a core can tell apart.
         fan_out_axons_per_core: destinations a core can send to: one per neuron and destination core.
         parameter_sets_per_core: distinct sets of model, decays, refractory period and floor of v.
-        threshold_sets_per_core: distinct pairs of threshold and reset amount.
+        threshold_sets_per_core: distinct pairs of threshold and reset amount; without these two limits decays and
+            thresholds may differ freely from neuron to neuron.
         synapse_formats_per_core: distinct sets of exponent, weight bits, sign mode, delay width and graded.
         weight_bits: most bits of a weight. weight_exp_min, weight_exp_max: range of its shared exponent.
         max_delay: D; a spike sent at t can arrive at t + 1 + D.
         graded_spike_bits: payload of a spike; 0: spikes are plain.
         vth_bits, bias_mant_bits, bias_exp_max, decay_bits, state_bits: widths of the registers of
-            `spikeport.converters.chip_network.Population` (u and v have state_bits).
+            `spikeport.converters.chip_network.Population` (u and v have state_bits). spikeport computes in Loihi's
+            registers and refuses a chip with others, rather than run its networks on another chip's arithmetic.
     """
 
     cores: Count
@@ -59,13 +74,20 @@ class Limits(Strict):
     state_bits: Count
 
     @model_validator(mode="after")
-    def _sizes_are_positive(self) -> Limits:
+    def _are_possible(self) -> Limits:
         for key in type(self).model_fields:
-            count = getattr(self, key)
-            least = {"weight_exp_min": -64, "weight_exp_max": -64, "max_delay": 0, "graded_spike_bits": 0}
-            if count is not None and not least.get(key, 1) <= count.value < 2**40:
-                raise ValueError(f"{key} must lie between {least.get(key, 1)} and 2^40, found {count.value}")
+            if key in _ARITHMETIC:
+                _check(key, getattr(self, key), _ARITHMETIC[key], "spikeport's arithmetic is Loihi's: ")
+            else:
+                _check(key, getattr(self, key), (0, 1 << 40) if key == "max_delay" else _POSITIVE)
         return self
+
+
+def _check(key: str, count: Count | None, bounds: tuple[int, int] = _POSITIVE, why: str = "") -> None:
+    least, most = bounds
+    if count is not None and not least <= count.value <= most:
+        wanted = f"be {least}" if least == most else f"lie between {least} and {most}"
+        raise ValueError(f"{why}{key} must {wanted}, found {count.value}")
 
 
 class Features(Strict):
@@ -74,12 +96,9 @@ class Features(Strict):
     Attributes:
         weight_sharing_conv: source neurons of a convolution that reach their targets alike share one copy of the
             kernel; without it every synapse is stored.
-        per_neuron_parameters: decays and thresholds may differ freely from neuron to neuron; without it they come
-            from the core's parameter and threshold sets.
     """
 
     weight_sharing_conv: Feature
-    per_neuron_parameters: Feature
 
 
 class Mesh(Strict):
@@ -88,6 +107,12 @@ class Mesh(Strict):
     tiles_x: Count
     tiles_y: Count
     cores_per_tile: Count
+
+    @model_validator(mode="after")
+    def _are_possible(self) -> Mesh:
+        for key in type(self).model_fields:
+            _check(key, getattr(self, key))
+        return self
 
 
 class SynapseFormat(Strict):
@@ -106,6 +131,13 @@ class SynapseFormat(Strict):
     synapses_per_block: Count
     weight_bits: Choices
     index_bits: Choices
+
+    @model_validator(mode="after")
+    def _are_possible(self) -> SynapseFormat:
+        _check("word_bits", self.word_bits)
+        _check("header_bits", self.header_bits, (0, _POSITIVE[1]))
+        _check("synapses_per_block", self.synapses_per_block)
+        return self
 
 
 class NeuronModel(Sourced):
@@ -145,6 +177,17 @@ class Profile(Strict):
         seats = self.mesh.tiles_x.value * self.mesh.tiles_y.value * self.mesh.cores_per_tile.value
         if seats < self.limits.cores.value:
             raise ValueError(f"the mesh has {seats} seats for {self.limits.cores.value} cores")
+        return self
+
+    @model_validator(mode="after")
+    def _synapses_can_be_stored(self) -> Profile:
+        layout, neurons = self.synapse_format, self.limits.neurons_per_core.value
+        for key, widths, needed, what in (
+            ("index_bits", layout.index_bits, (neurons - 1).bit_length(), f"a core of {neurons} neurons"),
+            ("weight_bits", layout.weight_bits, self.limits.weight_bits.value, "the widest weight"),
+        ):
+            if max(widths.values) < needed:
+                raise ValueError(f"synapse_format.{key}: {what} needs {needed} bits, found {max(widths.values)}")
         return self
 
     def with_prices_of(self, other: Profile) -> Profile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -71,14 +71,14 @@ class Count(Sourced):
 
 
 class Choices(Sourced):
-    """Whole numbers the hardware lets one choose from, ascending."""
+    """Widths the hardware lets one choose from, ascending."""
 
-    values: tuple[int, ...] = Field(min_length=1)
+    values: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field(min_length=1)
     unit: str = Field(min_length=1)
 
     def at_least(self, wanted: int) -> int:
-        """The smallest choice >= ``wanted``; the largest where none is."""
-        return min((v for v in self.values if v >= wanted), default=max(self.values))
+        """The smallest choice >= ``wanted``; ``wanted`` where none is, so that what is too wide is not counted less."""
+        return min((v for v in self.values if v >= wanted), default=wanted)
 
 
 class Feature(Sourced):

@@ -22,7 +22,7 @@ from spikeport.converters.chip_network import (
     Synapses,
 )
 from spikeport.converters.passes.partition import core_reach, partition
-from spikeport.converters.passes.synapse_memory import block_bits, shared_kernels, synapse_bytes
+from spikeport.converters.passes.synapse_memory import block_bits, shared_kernels, synapse_bits, synapse_bytes
 from spikeport.converters.placement import Core
 from spikeport.errors import DoesNotFitError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile, load_profile
@@ -176,6 +176,8 @@ def test_error_where_the_cores_do_not_suffice() -> None:
         ({"vth": ints(1 << 17)}, r"layer layer: vth = 131072 does not fit"),
         ({"bias_mant": ints(-4097)}, r"bias_mant = -4097 .*\(-4096 \.\. 4095\)"),
         ({"dv": ints(4097)}, r"dv = 4097"),
+        ({"u_init": ints(-(1 << 23))}, r"u_init = -8388608 .*\(-8388607 \.\. 8388608\)"),
+        ({"v_init": ints(1 << 23)}, r"v_init = 8388608"),
         ({"max_spikes": 3}, r"sends up to 3 spikes per step"),
     ],
 )
@@ -207,6 +209,17 @@ def test_delays_and_indices_cost_bits_and_dense_groups_need_no_index() -> None:
     assert synapse_bytes(plain, 0, 64, profile) == 72  # 64 · 8 + 10 bits, up to 9 words
     assert synapse_bytes(Synapses("a", "a", "b", dense(1, 64), delay=7), 0, 64, profile) == 96  # 64 · 11 + 10
     assert synapse_bytes(Synapses("a", "a", "b", eye), 0, 64, profile) == 120  # 64 · (8 + 6) + 10
+
+
+def test_the_8192_neurons_of_a_loihi2_core_take_13_bits_of_index() -> None:
+    loihi2, one = load_profile("loihi2"), Sparse(csr_array(np.eye(8192, 1, dtype=np.int64)))
+    bits = [synapse_bits(Synapses("a", "a", "b", one), n, loihi2.synapse_format) for n in (4096, 4097, 8192)]
+    assert bits == [8 + 12, 8 + 13, 8 + 13]
+
+
+def test_a_slice_longer_than_any_index_is_not_counted_short() -> None:
+    one = Synapses("a", "a", "b", Sparse(csr_array(np.eye(5000, 1, dtype=np.int64))))
+    assert synapse_bits(one, 5000, load_profile("loihi1").synapse_format) == 8 + 13
 
 
 # --- the oracle: every synapse by itself -----------------------------------------------------------------------------

@@ -92,12 +92,37 @@ def test_the_page_on_profiles_has_an_example_that_loads(own: Path, example: str)
         ("[mesh]\ntiles_x = { value = 2", "[mesh]\ntiles_x = { value = 1", "the mesh has 1 seats for 2 cores"),
         ("values = [4, 8]", "values = []", "synapse_format.weight_bits.values"),
         ("lif = { compartments = 1", "lif = { compartments = 0", "neuron_models.lif.compartments"),
+        ("values = [8]", "values = [5]", r"index_bits: a core of 64 neurons needs 6 bits, found 5"),
+        ("values = [4, 8]", "values = [4]", r"weight_bits: the widest weight needs 8 bits, found 4"),
+        ("word_bits = { value = 64", "word_bits = { value = 0", "synapse_format: .*word_bits must lie between 1"),
+        ("tiles_y = { value = 1", "tiles_y = { value = -1", "mesh: .*tiles_y must lie between 1"),
         ("[limits]", "[limits", "is not TOML"),
     ],
 )
 def test_a_wrong_field_is_named(own: Path, example: str, old: str, new: str, message: str) -> None:
     assert old in example
     own.write_text(example.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ProfileError, match=message):
+        load_profile(own)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("vth_bits", 16, "arithmetic is Loihi's: vth_bits must be 17, found 16"),
+        ("bias_mant_bits", 12, "bias_mant_bits must be 13"),
+        ("bias_exp_max", 6, "bias_exp_max must be 7"),
+        ("decay_bits", 16, "decay_bits must be 12"),
+        ("state_bits", 32, "state_bits must be 24"),
+        ("weight_bits", 9, "weight_bits must lie between 1 and 8"),
+        ("weight_exp_max", 8, "weight_exp_max must lie between -8 and 7"),
+        ("graded_spike_bits", 33, "graded_spike_bits must lie between 0 and 32"),
+    ],
+)
+def test_registers_other_than_those_spikeport_computes_with_are_refused(
+    own: Path, example: str, key: str, value: int, message: str
+) -> None:
+    own.write_text(re.sub(rf"^{key} = {{ value = \d+", f"{key} = {{ value = {value}", example, flags=re.M), "utf-8")
     with pytest.raises(ProfileError, match=message):
         load_profile(own)
 

@@ -33,11 +33,13 @@ def _check_population(p: Population, profile: Profile) -> None:
             )
     limits = profile.limits
     decay_top, mantissa = 1 << limits.decay_bits.value, 1 << (limits.bias_mant_bits.value - 1)
-    vth_top = (1 << limits.vth_bits.value) - 1
+    vth_top, state_top = (1 << limits.vth_bits.value) - 1, (1 << (limits.state_bits.value - 1)) - 1
     _check_range(p, "du", p.du, -1, decay_top, profile)
     _check_range(p, "dv", p.dv, 0, decay_top, profile)
     _check_range(p, "bias_mant", p.bias_mant, -mantissa, mantissa - 1, profile)
     _check_range(p, "bias_exp", p.bias_exp, 0, limits.bias_exp_max.value, profile)
+    _check_range(p, "u_init", p.u_init, -state_top, state_top + 1, profile)
+    _check_range(p, "v_init", p.v_init, -state_top, state_top, profile)
     if p.model != "integrator":
         _check_range(p, "vth", p.vth, 0, vth_top, profile)
     if p.model == "lif_subtract":

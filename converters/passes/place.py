@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork, Ints
 from spikeport.converters.findings import Finding, Outcome
-from spikeport.converters.mesh import hops, serpentine
+from spikeport.converters.mesh import Seat, hops, serpentine
 from spikeport.converters.passes.partition import core_reach
 from spikeport.converters.placement import Core, Placement
 from spikeport.errors import DoesNotFitError
@@ -28,16 +28,15 @@ def place(
     binding: Mapping[str, str],
     network: ChipNetwork,
     profile: Profile,
-    traffic_estimate: NDArray[np.integer] | None = None,
 ) -> Outcome[Placement]:
     """Seats for ``cores``, the same for the same arguments.
+
+    A run's traffic is not known yet: every neuron counts as one packet to each core it reaches.
 
     Args:
         cores, binding: what `partition` gave.
         network: the program.
         profile: the chip.
-        traffic_estimate: (cores, cores) expected packets from core to core, or `Activity.traffic` (its last row, the
-            outside world, is left out); without it every neuron counts as one packet to each core it reaches.
 
     Raises:
         DoesNotFitError: more cores than seats.
@@ -45,12 +44,16 @@ def place(
     available = profile.limits.cores.value * profile.limits.chips.value
     if len(cores) > available:
         raise DoesNotFitError(f"{len(cores)} cores do not fit the {available} of {profile.name}")
-    traffic = core_reach(network, cores) if traffic_estimate is None else traffic_estimate[: len(cores)]
-    seats = serpentine(profile.mesh, profile.limits.cores.value, len(cores))
-    east_west, north_south, crossings = hops(seats)
-    order = _improve(np.asarray(traffic, dtype=np.float64), east_west + north_south + _CROSSING * crossings)
-    placement = Placement(tuple(cores), tuple(seats[k] for k in order), dict(binding))
+    placement = Placement(tuple(cores), near_seats(core_reach(network, cores), profile), dict(binding))
     return Outcome(placement, _findings(placement, profile))
+
+
+def near_seats(traffic: NDArray[np.integer], profile: Profile) -> tuple[Seat, ...]:
+    """A seat for each core so that those with much ``traffic``, (cores, cores) packets, sit near each other."""
+    seats = serpentine(profile.mesh, profile.limits.cores.value, len(traffic))
+    east_west, north_south, crossings = hops(seats)
+    order = _improve(traffic.astype(np.float64), east_west + north_south + _CROSSING * crossings)
+    return tuple(seats[k] for k in order)
 
 
 def _improve(traffic: NDArray[np.float64], distance: NDArray[np.float64]) -> Ints:
