@@ -23,7 +23,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as tensors
 
-from spikeport.deploy.atomic import atomic_write
+from spikeport.converters.write.atomic import atomic_write
 from spikeport.deploy.consistency import check
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.records import Arrays, NonsenseError, from_plain, to_plain

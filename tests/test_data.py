@@ -4,7 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from spikeport.deploy.atomic import atomic_write
+from spikeport.converters.write.atomic import atomic_write
 from spikeport.deploy.data import data_hash, load_data
 from spikeport.deploy.events import Binning, bin_events
 from spikeport.errors import DataError, OutputError

@@ -7,10 +7,9 @@ decays) stands in metadata (`spikeport.converters.read.own_record`).
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from spikeport.converters.passes.infer import check
 from spikeport.converters.read.dialects import Dialect, parse_dialect
 from spikeport.converters.read.nir_file import Field, RawNode
 from spikeport.converters.read.own_record import FORMAT, RECORD, neuron_metadata, nodes_hash
+from spikeport.converters.write.atomic import atomic_write
 from spikeport.converters.write.neurons import neuron_fields
 from spikeport.errors import OutputError, UnsupportedNodeError
 
@@ -85,18 +85,11 @@ def _delays_unsaid(network: Network, dialect: Dialect) -> tuple[Finding, ...]:
 
 
 def _store(path: Path, nodes: Mapping[str, RawNode], network: Network, head: str) -> None:
-    """Write beside the target, then move over it."""
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        with h5py.File(temporary, "w") as file:
-            _fill(file, nodes, network, head)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Choose another place.") from error
+    buffer = BytesIO()
+    with h5py.File(buffer, "w") as file:
+        _fill(file, nodes, network, head)
+    with atomic_write(path) as target:
+        target.write(buffer.getvalue())
 
 
 def _fill(file: h5py.File, nodes: Mapping[str, RawNode], network: Network, head: str) -> None:

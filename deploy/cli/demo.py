@@ -15,7 +15,7 @@ def demo(
     json: options.Json = None,
 ) -> None:
     """Compile the shipped digits network for loihi1 and loihi2, run all its test images, and print what it costs."""
-    from spikeport.deploy.atomic import atomic_write
+    from spikeport.converters.write.atomic import atomic_write
     from spikeport.deploy.cli.demonstration import demo_record, demo_tables
     from spikeport.deploy.cli.output import check_targets, show, status, to_json
     from spikeport.errors import OutputError

@@ -18,7 +18,7 @@ def export_lava(
     json: options.Json = None,
 ) -> None:
     """Write a readable Python module that builds the network's Lava Processes, and its arrays beside it."""
-    from spikeport.deploy.atomic import atomic_write
+    from spikeport.converters.write.atomic import atomic_write
     from spikeport.deploy.backends.lava.export import export
     from spikeport.deploy.cli.output import check_targets, show
     from spikeport.deploy.cli.sources import read_deployment

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
-from spikeport.deploy.atomic import atomic_write, check_writable
+from spikeport.converters.write.atomic import atomic_write, check_writable
 
 if TYPE_CHECKING:
     from spikeport.converters.findings import Finding

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from spikeport.converters.findings import Finding
-from spikeport.deploy.atomic import atomic_write
+from spikeport.converters.write.atomic import atomic_write
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.data import Data
 from spikeport.deploy.decode import Decoded
