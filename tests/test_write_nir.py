@@ -129,7 +129,7 @@ def test_unwritable_place_is_one_error_and_leaves_nothing(tmp_path: Path) -> Non
     with pytest.raises(OutputError, match="cannot write .*there is no folder"):
         write_nir(conv_net(), tmp_path / "absent" / "a.nir")
     (tmp_path / "taken.nir").mkdir()
-    with pytest.raises(OutputError, match="cannot write .*there is no folder"):
+    with pytest.raises(OutputError, match="cannot write .*it is a folder"):
         write_nir(conv_net(), tmp_path / "taken.nir")
     assert [p.name for p in tmp_path.iterdir()] == ["taken.nir"]
 
