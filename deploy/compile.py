@@ -31,7 +31,7 @@ from spikeport.hw_profiles.profile import Profile, load_profile
 
 Progress = Callable[[str], None]
 
-FRAME_BUDGET = 1 << 21
+FRAME_BUDGET = 1 << 20
 """Neurons of the largest layer × steps × samples that calibration looks at: more costs time, not accuracy."""
 NO_DATA_STEPS, NO_DATA_RATE = 64, 0.1
 

@@ -37,8 +37,8 @@ HEADROOM = 1.5
 V_HEADROOM = 1.25
 """...and v before it is clipped, which costs little: nearly always far below zero, where only recovery is shortened."""
 OCTAVES = 3
-REFINED = 2
-"""How many of the best scales are refined."""
+SMALL = 1 << 18
+"""Up to this many neuron-steps of calibration, three of the best scales are refined; beyond, where it costs, one."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def best(problem: Problem, quantizer: Quantizer) -> Candidate:
     ranked = sorted(row, key=lambda s: _weight_cost(problem, quantizer, s))
     chosen = dict.fromkeys(map(float, (*ranked[: problem.scales - 1], row[0])))
     tried = [_try(problem, _draft(problem, quantizer, scale), Tweak()) for scale in chosen]
-    refined = [_refined(problem, c) for c in sorted(tried, key=_order)[:REFINED]]
+    promising = sorted(tried, key=_order)[: 3 if problem.target.size <= SMALL else 1]
+    refined = [_refined(problem, c) for c in promising]
     return min(refined, key=_order)
 
 
