@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import Any
 
@@ -43,7 +42,6 @@ def network(refractory: Any = 0) -> ChipNetwork:
 
 def main(mode: str) -> None:
     """Run in one of the modes short, long, fuse, stall; print every step seen, and how it ended."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
     victim = network(Fuse(300) if mode == "fuse" else 0)
     data = np.ones((1, SHORT if mode == "short" else LONG, 2), np.int64)
     limits = Limits(total_s=8 if mode == "limit" else 300)

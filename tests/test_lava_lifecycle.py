@@ -54,6 +54,11 @@ def shared_memory(pids: set[int]) -> set[Path]:
     return {Path(place) for place in places if not place.endswith("(deleted)")}
 
 
+def heed_interrupts() -> None:
+    """A shell's background jobs, the tests among them, are born ignoring SIGINT, and so would their children be."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def victim(mode: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     environment = os.environ | {"TMPDIR": str(folder)}
@@ -63,6 +68,7 @@ def victim(mode: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.DEVNULL,
         text=True,
         env=environment,
+        preexec_fn=heed_interrupts,
     )
     try:
         yield program
