@@ -37,7 +37,8 @@ class PopulationActivity:
         neurons: n.
         spikes: (B, T) spikes sent (a graded spike counts once).
         active: (B, T) neurons whose u or v changed, or that spiked: those with something to compute.
-        per_neuron: (B, n) spikes of each neuron over the whole run.
+        per_neuron: (B, n) messages of each neuron over the whole run: a graded spike counts once.
+        payload: spikes of the whole run with their payloads: a graded spike of 3 counts three times.
         u_wraps: how often a synaptic current left 24 bits and wrapped.
         v_clips: how often a membrane potential left 24 bits and was clipped.
     """
@@ -46,6 +47,7 @@ class PopulationActivity:
     spikes: Counts
     active: Counts
     per_neuron: Counts
+    payload: int = 0
     u_wraps: int = 0
     v_clips: int = 0
 

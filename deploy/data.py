@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.findings import Finding
+from spikeport.converters.network import Shape
 from spikeport.deploy.events import Binning, bin_events
 from spikeport.deploy.npz import Archive
 from spikeport.errors import DataError
@@ -27,12 +28,14 @@ class Data:
         labels: (B,) class of each sample, or None.
         hash: `data_hash` of ``input``.
         findings: events left out.
+        shape: of the input array as the file has it, or as it was binned.
     """
 
     input: NDArray[Any]
     labels: NDArray[np.int64] | None
     hash: str
     findings: tuple[Finding, ...] = ()
+    shape: Shape = ()
 
     def first(self, samples: int | None) -> Data:
         """The first ``samples`` samples; all of them for None.
@@ -45,7 +48,7 @@ class Data:
         if samples < 1:
             raise DataError(f"{samples} samples asked for: at least one is needed")
         labels = None if self.labels is None else self.labels[:samples]
-        return Data(self.input[:samples], labels, data_hash(self.input[:samples]), self.findings)
+        return replace(self, input=self.input[:samples], labels=labels, hash=data_hash(self.input[:samples]))
 
 
 def data_hash(array: NDArray[Any]) -> str:
@@ -74,12 +77,13 @@ def load_data(path: Path, split: str | None = None, binning: Binning | None = No
         values, findings = _read_events(archive, prefix, binning or Binning())
     else:
         values, findings = archive.array(_input_name(archive, split)), ()
+    shape = values.shape
     labels = _labels(archive, prefix)
     if labels is not None and labels.ndim == 0:
         # One label, so one sample: it may come without its batch axis.
         values, labels = values[None], labels[None]
     _check(values, labels, path)
-    return Data(values, None if labels is None else labels.astype(np.int64), data_hash(values), findings)
+    return Data(values, None if labels is None else labels.astype(np.int64), data_hash(values), findings, shape)
 
 
 def _input_name(archive: Archive, split: str | None) -> str:
@@ -112,8 +116,10 @@ def _labels(archive: Archive, prefix: str) -> NDArray[Any] | None:
 def _check(values: NDArray[Any], labels: NDArray[Any] | None, path: Path) -> None:
     if values.dtype.kind not in "biuf":
         raise DataError(f"{path}: the input array is of type {values.dtype}; spikeport takes numbers")
-    if values.ndim < 2 or values.size == 0:
+    if values.ndim < 2 or len(values) == 0:
         raise DataError(f"{path}: the input array has shape {values.shape}; at least one sample (B, ...) is needed")
+    if values.size == 0:
+        raise DataError(f"{path}: the input array has shape {values.shape}: an axis is 0, so there is nothing in it")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
         raise DataError(f"{path}: the input array holds {bad} values that are NaN or infinite")

@@ -20,6 +20,8 @@ from spikeport.errors import DataError
 
 ONE = 1 << 16
 MAX_STEPS = 1_000_000
+DARK = 0.1
+"""Share of an encoder's range below which all data are taken for a mistake in the range."""
 Ints: TypeAlias = NDArray[np.int64]
 
 
@@ -160,9 +162,13 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0) -
         DataError: shape, type or range does not fit; the message has both shapes, or the values and the limits.
     """
     values = arrange(data, shape)
+    if values.ndim == len(shape) + 1:
+        _check_static(encoder, data.shape)
     if isinstance(encoder, Spikes):
-        return _pass_spikes(encoder, values, shape)
+        return _pass_spikes(encoder, values)
     fractions, findings = _fractions(encoder, values)
+    # Said once a run: of the batch that comes first.
+    findings = (*findings, *(_dark(encoder, values) if first == 0 else ()))
     spikes = _TABLE[type(encoder)](encoder, _over_time(encoder, fractions, shape), first)
     return Encoded(spikes, unit(encoder), findings)
 
@@ -179,23 +185,58 @@ def arrange(data: NDArray[Any], shape: Shape) -> NDArray[Any]:
         raise DataError(f"the data are empty: shape {data.shape}")
     if data.dtype.kind == "f" and not np.isfinite(data).all():
         raise DataError(f"the data hold {int((~np.isfinite(data)).sum())} values that are NaN or infinite")
+    lead = leading_axes(data.shape, shape, data.shape)
+    return data.reshape(*data.shape[:lead], *shape)
+
+
+def check_shape(encoder: Encoder, given: Shape, shape: Shape, in_file: Shape) -> None:
+    """Whether data of shape ``given`` can be encoded; messages show ``in_file``, the shape their file has.
+
+    Raises:
+        DataError: no arrangement fits, or a time axis is missing.
+    """
+    if leading_axes(given, shape, in_file) == 1:
+        _check_static(encoder, in_file)
+
+
+def leading_axes(given: Shape, shape: Shape, in_file: Shape) -> int:
+    """1 for (B, *shape), 2 for (B, T, *shape); the axis of a single channel may be left out.
+
+    Raises:
+        DataError: neither.
+    """
     for known in (shape, shape[1:] if shape[:1] == (1,) else shape):
         for lead in (1, 2):
-            if data.ndim == len(known) + lead and data.shape[lead:] == known:
-                return data.reshape(*data.shape[:lead], *shape)
+            if len(given) == len(known) + lead and given[lead:] == known:
+                return lead
     expected = ", ".join(map(str, shape))
+    single = given in (shape, shape[1:] if shape[:1] == (1,) else shape)
     raise DataError(
-        f"the data have shape {data.shape}, the network's input takes (B, T, {expected}), or (B, {expected}) "
-        "for values that do not change in time; reshape the array in the data file"
+        f"the data have shape {in_file}, the network's input takes (B, T, {expected}), or (B, {expected}) "
+        "for values that do not change in time; "
+        + ("this is one sample without its batch axis: save array[None]" if single else "reshape the array in the file")
     )
 
 
-def _pass_spikes(encoder: Spikes, values: NDArray[Any], shape: Shape) -> Encoded:
-    if values.ndim != len(shape) + 2:
+def _check_static(encoder: Encoder, in_file: Shape) -> None:
+    """Data without a time axis need an encoder that makes one."""
+    lost = (
+        f"If these are {in_file[0]} steps of one sample, its batch axis is missing: save array[None], "
+        f"shape {(1, *in_file)}."
+    )
+    if isinstance(encoder, Spikes):
         raise DataError(
-            f"the data have shape {values.shape}: no time axis; static values need an encoder, "
-            "for example current:steps=16,low=0,high=1"
+            f"the data have shape {in_file}: no time axis; static values need an encoder, "
+            f"for example --encode current:steps=16,low=0,high=1. {lost}"
         )
+    if encoder.steps < 1:
+        raise DataError(
+            f"the data have shape {in_file}: no time axis, and steps=0 leaves it to the data; "
+            f"say for how many steps each sample is shown, for example steps=16. {lost}"
+        )
+
+
+def _pass_spikes(encoder: Spikes, values: NDArray[Any]) -> Encoded:
     spikes = values.astype(np.int64)
     if values.dtype.kind == "f" and not np.array_equal(spikes, values):
         raise DataError(
@@ -227,6 +268,19 @@ def _fractions(encoder: Analogue, values: NDArray[Any]) -> tuple[Ints, tuple[Fin
     return np.floor(normal.clip(0.0, 1.0) * ONE + 0.5).astype(np.int64), findings
 
 
+def _dark(encoder: Analogue, values: NDArray[Any]) -> tuple[Finding, ...]:
+    """A warning where all values lie near the encoder's low end: most often a range that is not the data's."""
+    most = float(values.max())
+    share = (most - encoder.low) / (encoder.high - encoder.low)
+    if share >= DARK:
+        return ()
+    message = (
+        f"the first {len(values)} sample(s) reach from {values.min():g} to {most:g}: the lowest {max(share, 0):.2%} of "
+        f"the encoder's range {encoder.low:g} .. {encoder.high:g}, so hardly anything goes in."
+    )
+    return (Finding("input-range", "warning", "", message, "Set low= and high= to the data's own range."),)
+
+
 def _clamped(count: int, size: int, limit: str) -> Finding:
     return Finding("input-clamped", "warning", "", f"{count} of {size} input values were cut to {limit}.")
 
@@ -234,8 +288,6 @@ def _clamped(count: int, size: int, limit: str) -> Finding:
 def _over_time(encoder: Analogue, fractions: Ints, shape: Shape) -> Ints:
     """(B, T, *shape); static values are held for ``encoder.steps`` steps (a view, nothing is copied)."""
     if fractions.ndim == len(shape) + 1:
-        if encoder.steps < 1:
-            raise DataError("the data have no time axis: say for how many steps they are shown, for example steps=16")
         return np.broadcast_to(fractions[:, None], (len(fractions), encoder.steps, *shape))
     if isinstance(encoder, Latency):
         raise DataError("latency codes one value per input in time: it takes data without a time axis")

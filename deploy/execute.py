@@ -137,6 +137,7 @@ def _joined_population(parts: list[PopulationActivity]) -> PopulationActivity:
         np.concatenate([p.spikes for p in parts]),
         np.concatenate([p.active for p in parts]),
         np.concatenate([p.per_neuron for p in parts]),
+        sum(p.payload for p in parts),
         sum(p.u_wraps for p in parts),
         sum(p.v_clips for p in parts),
     )

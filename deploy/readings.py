@@ -37,6 +37,8 @@ def other_readings(path: Path, network: Network, inputs: NDArray[np.float32]) ->
     mine = _output(network, shown)
     counts = {_text(rule): _differing(path, spoken, rule, shown, mine) for rule in RULES if not _same(spoken, rule)}
     most = max(counts.values())
+    if not mine.any() and not most:
+        return (_silent(len(shown), shown.shape[1]),)
     listed = ", ".join(f"{count:,} with {rule}" for rule, count in counts.items())
     message = (
         f"on the first {len(shown)} sample(s), {shown.shape[1]} steps, of {mine.size:,} outputs ({int(mine.sum()):,} "
@@ -44,6 +46,12 @@ def other_readings(path: Path, network: Network, inputs: NDArray[np.float32]) ->
     )
     advice = "Name the rule the model was trained with." if most else "On these data the rule does not matter."
     return (Finding("reset-readings", "warning" if most else "info", "", message, advice),)
+
+
+def _silent(samples: int, steps: int) -> Finding:
+    message = f"the output never fires on the first {samples} sample(s), {steps} steps, whatever the reset rule."
+    advice = "Check the dialect's other settings (dt, norm_input, tau_syn), the encoder, and the data's scale."
+    return Finding("silent-output", "warning", "", message, advice)
 
 
 def _same(spoken: Dialect, rule: dict[str, object]) -> bool:

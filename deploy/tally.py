@@ -41,6 +41,7 @@ class Tally:
         self._active = _zeros(network.populations, (*shape, 1))
         self._synops = _zeros(network.synapses, (*shape, 1))
         self._per_neuron = {n: np.zeros((self._batch, p.size), np.int64) for n, p in network.populations.items()}
+        self._payload = dict.fromkeys(network.populations, 0)
         self._overflow = {name: [0, 0] for name in network.populations}
         kinds = dict.fromkeys(kind_of(s.connectivity) for s in network.synapses.values())
         self._core_synops: dict[Kind, CoreCounts] = {kind: self._per_core() for kind in kinds}
@@ -94,6 +95,7 @@ class Tally:
         """
         sent = spikes != 0
         self._per_neuron[population] += sent
+        self._payload[population] += int(spikes.sum())
         self._sent[population].book(step, sent)
 
     def worked(self, population: str, step: int, active: NDArray[np.bool_], u_wraps: int, v_clips: int) -> None:
@@ -120,7 +122,9 @@ class Tally:
     def _population(self, name: str) -> PopulationActivity:
         spikes, active = self._spikes[name][:, :, 0], self._active[name][:, :, 0]
         size = self._network.populations[name].size
-        return PopulationActivity(size, spikes, active, self._per_neuron[name], *self._overflow[name])
+        return PopulationActivity(
+            size, spikes, active, self._per_neuron[name], self._payload[name], *self._overflow[name]
+        )
 
     def _traffic(self) -> Counts:
         traffic = np.zeros((self._cores + 1, self._cores), np.int64)

@@ -220,3 +220,68 @@ def test_help_loads_neither_torch_nor_numpy():
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'scipy', 'pydantic')))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "compile model.nir --target loihi1 --data data.npz -o model.nir --dialect " + DIALECT,
+        "compile model.nir --target loihi1 --data data.npz -o data.npz --dialect " + DIALECT,
+        "run model.spk --data data.npz --save data.npz",
+        "run model.spk --data data.npz --json model.spk",
+        "run model.spk --data data.npz --save out.x --json out.x",
+        "inspect model.nir --json model.nir --dialect " + DIALECT,
+        "estimate model.spk --data data.npz --json ./data.npz",
+    ],
+)
+def test_no_output_takes_the_place_of_an_input(compiled, line, capsys):
+    before = {path.name: path.read_bytes() for path in compiled.iterdir()}
+    assert spikeport(line) == 2
+    assert "choose another name" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in compiled.iterdir()} == before
+
+
+def test_a_budget_that_is_exceeded_ends_with_code_4_and_the_figures(compiled, capsys):
+    assert spikeport("estimate model.spk --data data.npz --max-energy 1 --max-latency 1 --max-power 100") == 0
+    assert spikeport("estimate model.spk --data data.npz --max-energy 1e-9 --max-latency 1") == 4
+    assert re.search(r"loihi1: energy .* J is over the budget of 1e-09 J", capsys.readouterr().err)
+
+
+def test_an_unknown_figure_keeps_no_budget(compiled, capsys):
+    assert spikeport("estimate model.spk --data data.npz --profile loihi2 --max-energy 1") == 4
+    assert "energy is unknown" in capsys.readouterr().err
+
+
+def test_labels_that_name_no_output_are_refused(compiled, capsys):
+    np.savez("odd.npz", input=np.zeros((2, 5, 8), np.uint8), label=[0, 99])
+    for model in ("model.spk", f"model.nir --backend float --dialect {DIALECT}"):
+        assert spikeport(f"run {model} --data odd.npz") == 2
+        assert "labels run 0 .. 99, the network has the outputs 0 .. 2" in capsys.readouterr().err
+
+
+def test_several_spikes_in_a_step_are_counted_as_spikes_and_sent_as_one_message(folder, capsys):
+    dialect = "rockpool:dt=1e-3"
+    run = f"run model.nir --backend float --dialect {dialect} --data data.npz --record lif --save out.npz --json -"
+    assert spikeport(run) == 0
+    (layer,) = (r for r in read_json(capsys)["layers"] if r["layer"] == "lif")
+    train = np.load("out.npz")["spikes/lif"]
+    assert train.max() > 1
+    assert layer["spikes_per_sample"] * 6 == train.sum()
+    assert layer["messages_per_sample"] * 6 == (train > 0).sum()
+
+
+def test_the_reset_warning_stays_until_both_keys_are_named(folder, capsys):
+    warned = {}
+    for dialect in ("snntorch:dt=1e-3", "snntorch:dt=1e-3,reset=zero", DIALECT):
+        assert spikeport("inspect model.nir --dialect", dialect) == 0
+        warned[dialect] = "does not carry the reset rule" in capsys.readouterr().err
+    assert list(warned.values()) == [True, True, False]
+
+
+def test_interruption_is_one_word(folder, monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spikeport.deploy.cli.sources.read_network", interrupt)
+    assert spikeport("inspect model.nir") == 130
+    assert capsys.readouterr().err == "interrupted\n"

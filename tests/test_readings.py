@@ -21,6 +21,13 @@ def test_a_guess_that_matters_is_counted_rule_by_rule(shared_data: Path) -> None
 
 def test_a_guess_that_does_not_matter_is_said_too(shared_data: Path) -> None:
     path = shared_data / "corpus/snntorch/dense_lif_subtract_delay1.nir"
-    (finding,) = other_readings(path, read_nir(path), np.zeros((2, 5, 128), np.float32))
+    data = np.load(path.with_suffix(".npz"))["input"][:, :2].astype(np.float32)
+    (finding,) = other_readings(path, read_nir(path), data)
     assert finding.severity == "info"
     assert "0 with reset=zero,reset_delay=0" in finding.message
+
+
+def test_an_output_that_never_fires_is_said_instead(shared_data: Path) -> None:
+    path = shared_data / "corpus/snntorch/dense_lif_subtract_delay1.nir"
+    (finding,) = other_readings(path, read_nir(path), np.zeros((2, 5, 128), np.float32))
+    assert finding.code == "silent-output"

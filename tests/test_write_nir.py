@@ -126,10 +126,10 @@ def test_bytes_do_not_depend_on_when_they_were_written(tmp_path: Path) -> None:
 
 
 def test_unwritable_place_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot write .*there is no folder"):
+    with pytest.raises(OutputError, match=r"cannot write .*there is no folder"):
         write_nir(conv_net(), tmp_path / "absent" / "a.nir")
     (tmp_path / "taken.nir").mkdir()
-    with pytest.raises(OutputError, match="cannot write .*it is a folder"):
+    with pytest.raises(OutputError, match=r"cannot write .*it is a folder"):
         write_nir(conv_net(), tmp_path / "taken.nir")
     assert [p.name for p in tmp_path.iterdir()] == ["taken.nir"]
 

@@ -100,7 +100,7 @@ def _open_questions(dialect: Dialect, said: frozenset[str], neurons: Sequence[Fi
     if not kinds & {"LIF", "CubaLIF", "IF"}:
         return []
     found = []
-    if "reset" in dialect.lost and "reset" not in said:
+    if not {"reset", "reset_delay"} & set(dialect.lost) <= said:
         found.append(_reset_assumed(dialect))
     rest = [k for k in dialect.lost if not k.startswith("reset") and not said & {k, *_SAME.get(k, ())}]
     if kinds <= {"IF"}:

@@ -52,7 +52,7 @@ def compile_model(
     from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables
     from spikeport.hw_profiles.profile import load_profile
 
-    check_targets(output, json)
+    check_targets(output, json, inputs=(model, data, Path(target)))
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     profile = load_profile(target)
     network = read_network(model, dialect, dt)

@@ -23,6 +23,13 @@ def estimate(
         str | None,
         typer.Option(metavar="PROFILE", help="Fill unknown prices with this profile's; every result says so."),
     ] = None,
+    max_energy: Annotated[
+        float | None, typer.Option(metavar="J", help="Budget per inference; exit code 4 if it is exceeded.")
+    ] = None,
+    max_latency: Annotated[float | None, typer.Option(metavar="S", help="Budget per inference, likewise.")] = None,
+    max_power: Annotated[
+        float | None, typer.Option(metavar="W", help="Budget at --rate, or at full speed, likewise.")
+    ] = None,
     split: options.Split = None,
     samples: options.Samples = None,
     bin: options.Bin = 1e-3,
@@ -33,13 +40,15 @@ def estimate(
     json: options.Json = None,
 ) -> None:
     """Run data on the chip simulator and price the counts: energy, latency and power per inference."""
+    from spikeport.converters.findings import Finding
     from spikeport.deploy.cli.output import check_targets, progress, show, tell
     from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment
+    from spikeport.deploy.estimate.budget import Budget
     from spikeport.deploy.report.estimate_tables import estimate_tables
     from spikeport.errors import DataError
     from spikeport.hw_profiles.profile import load_profile
 
-    check_targets(json)
+    check_targets(json, inputs=(model, data))
     if rate is not None and not 0 < rate < float("inf"):
         raise DataError(f"--rate {rate:g} Hz must be above 0")
     binning = make_binning(bin, steps, sensor, counts, time_unit)
@@ -51,7 +60,8 @@ def estimate(
     given = read_data(data, split, binning, samples, shape)
     with progress(f"running {len(given.input)} samples") as report:
         run = deployment.run(given.input, progress=report)
-    estimates = [deployment.estimate(run, p, rate).as_dict() for p in prices]
+    priced = [deployment.estimate(run, p, rate) for p in prices]
+    estimates = [e.as_dict() for e in priced]
     tell(given.findings)
     record = {
         "model": str(model),
@@ -61,3 +71,11 @@ def estimate(
         "findings": [f.as_dict() for f in given.findings],
     }
     show(record, estimate_tables(estimates), json)
+    if any(e.energy_j is None for e in priced):
+        note = (
+            "some prices are unknown; --assume-prices loihi1 fills them with Loihi 1's and marks the result as assumed."
+        )
+        tell([Finding("prices-unknown", "info", "", note)])
+    budget = Budget(max_energy, max_latency, max_power)
+    for each in priced:
+        budget.check(each)

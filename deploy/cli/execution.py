@@ -35,9 +35,10 @@ def run_chip(deployment: Deployment, data: Data, backend: str, record: Collectio
     """
     with progress(f"running {len(data.input)} samples") as report:
         run = deployment.run(data.input, backend, record, report)
+    check_labels(data, run.output.shape[2])
     populations = deployment.network.populations
     layers = {
-        name: Layer(activity.neurons, int(activity.spikes.sum()), activity.u_wraps, activity.v_clips)
+        name: Layer(activity.neurons, activity.payload, int(activity.spikes.sum()), activity.u_wraps, activity.v_clips)
         for name, activity in run.activity.populations.items()
         if populations[name].model != "integrator"
     }
@@ -70,6 +71,7 @@ def run_trained(
     outputs: list[NDArray[Any]] = []
     kept: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
     counts = dict.fromkeys(spiking, 0)
+    messages = dict.fromkeys(spiking, 0)
     findings: list[Finding] = []
     with progress(f"running {len(data.input)} samples") as report:
         for first in range(0, len(data.input), BATCH):
@@ -78,11 +80,13 @@ def run_trained(
             run = run_float(network, inputs, record=spiking)
             outputs.append(np.asarray(run.outputs[network.outputs[0]]))
             for name in spiking:
-                counts[name] += int(np.count_nonzero(run.spikes[name]))
+                counts[name] += int(run.spikes[name].sum())
+                messages[name] += int(np.count_nonzero(run.spikes[name]))
             for name in names:
                 kept[name].append(np.asarray(run.spikes[name]))
             report(min(first + BATCH, len(data.input)), len(data.input))
     output = np.concatenate(outputs)
+    check_labels(data, int(np.prod(output.shape[2:])))
     chosen = codec or codec_for(network)
     return Result(
         backend="float",
@@ -90,12 +94,24 @@ def run_trained(
         decoded=chosen.decode(output),
         codec=chosen if encode else None,
         spikes={name: np.concatenate(parts) for name, parts in kept.items()},
-        layers={name: Layer(int(np.prod(network.shapes[name])), counts[name]) for name in spiking},
+        layers={name: Layer(int(np.prod(network.shapes[name])), counts[name], messages[name]) for name in spiking},
         synops=None,
         input_steps=output.shape[1],
         chip_steps=None,
         findings=(*network.findings, *dict.fromkeys(findings)),
     )
+
+
+def check_labels(data: Data, classes: int) -> None:
+    """Labels must name an output.
+
+    Raises:
+        DataError: one does not.
+    """
+    if data.labels is not None and not (data.labels.min() >= 0 and data.labels.max() < classes):
+        raise DataError(
+            f"labels run {data.labels.min()} .. {data.labels.max()}, the network has the outputs 0 .. {classes - 1}"
+        )
 
 
 def _float_input(

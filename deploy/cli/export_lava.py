@@ -28,7 +28,9 @@ def export_lava(
     if output.suffix != ".py" or not output.stem.isidentifier():
         raise OutputError(f"{output} is not the name of a Python module, such as my_net.py")
     arrays = output.with_suffix(".npz")
-    check_targets(output, arrays, json)
+    check_targets(output, arrays, json, inputs=(model,))
+    if arrays.exists() and not output.exists():
+        raise OutputError(f"cannot write {arrays}: it is there already and belongs to no {output}; choose another name")
     exported = export(read_deployment(model).network, str(model), arrays.name)
     with atomic_write(arrays) as file:
         exported.write_arrays(file)

@@ -16,9 +16,12 @@ def inspect(
     from spikeport.deploy.cli.sources import is_compiled, read_deployment, read_network
     from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables
     from spikeport.deploy.report.network_record import network_record, network_tables
+    from spikeport.errors import DataError
 
-    check_targets(json)
+    check_targets(json, inputs=(model,))
     if is_compiled(model):
+        if (dialect, dt) != (None, None):
+            raise DataError("--dialect and --dt belong to a .nir file; a deployment has its own")
         deployment = read_deployment(model)
         record = deployment_record(deployment)
         show(record, deployment_tables(record), json)

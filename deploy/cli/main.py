@@ -25,6 +25,8 @@ EXIT_CODES = (
     "4 over budget · 130 interrupted."
 )
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="spikeport",
     help="Compile trained spiking networks for Loihi-class chips, run them bit-exactly, and know the energy first.",
@@ -69,10 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         app(args=None if arguments is None else list(arguments), prog_name="spikeport")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except KeyboardInterrupt:
-        return 130
+    except SystemExit as stop:  # Typer makes one of an interruption, too
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if code == INTERRUPTED:
+            print("interrupted", file=sys.stderr)
+        return code
     except Exception as error:
         if os.environ.get("SPIKEPORT_DEBUG") == "1":
             raise

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from spikeport.converters.write.atomic import atomic_write, check_writable
+from spikeport.errors import OutputError
 
 if TYPE_CHECKING:
     from spikeport.converters.findings import Finding
@@ -23,15 +24,19 @@ FILE_WIDTH = 140
 """Columns of a table that goes into a file or a pipe."""
 
 
-def check_targets(*paths: Path | None) -> None:
-    """Refuse files that cannot be written before the work is done.
+def check_targets(*paths: Path | None, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse files that cannot be written, or that would take the place of an input, before the work is done.
 
     Raises:
         OutputError: naming the first such file.
     """
+    taken = {path.resolve(): "one of the command's own inputs" for path in inputs if path is not None}
     for path in paths:
         if path is not None and path != STDOUT:
+            if path.resolve() in taken:
+                raise OutputError(f"cannot write {path}: it is {taken[path.resolve()]}; choose another name")
             check_writable(path)
+            taken[path.resolve()] = "another output of this command"
 
 
 def show(record: Mapping[str, Any], tables: Iterable[RenderableType], target: Path | None) -> None:

@@ -43,7 +43,7 @@ def run_model(
     from spikeport.deploy.report.run_record import run_record, run_tables, save_arrays
     from spikeport.errors import DataError
 
-    check_targets(json, save)
+    check_targets(json, save, inputs=(model, data))
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     names = tuple(name.strip() for name in record.split(",") if name.strip())
     if backend == "float":

@@ -31,7 +31,7 @@ def verify(
     from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment
     from spikeport.deploy.report.comparison_record import comparison_record, comparison_tables
 
-    check_targets(json)
+    check_targets(json, inputs=(model, data))
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     deployment = read_deployment(model)
     source = deployment.network.inputs[0]

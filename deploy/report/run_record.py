@@ -22,10 +22,15 @@ from spikeport.deploy.report.tables import columns, facts
 
 @dataclass(frozen=True)
 class Layer:
-    """Counts of one spiking layer over all samples, as in `spikeport.deploy.activity`: a graded spike counts once."""
+    """Counts of one spiking layer over all samples.
+
+    Attributes:
+        spikes: several in one step count as several. messages: what is sent for them; a graded spike is one message.
+    """
 
     neurons: int
     spikes: int
+    messages: int
     u_wraps: int = 0
     v_clips: int = 0
 
@@ -70,6 +75,7 @@ def run_record(result: Result, data: Data, model: str, source: str) -> dict[str,
             "neurons": layer.neurons,
             "spikes": layer.spikes,
             "spikes_per_sample": layer.spikes / samples,
+            "messages_per_sample": layer.messages / samples,
             "rate": layer.spikes / (samples * result.input_steps * layer.neurons),
             "u_wraps": layer.u_wraps,
             "v_clips": layer.v_clips,
@@ -114,8 +120,11 @@ def run_tables(record: Mapping[str, Any]) -> list[RenderableType]:
         "layer": "layer",
         "neurons": "neurons",
         "spikes_per_sample": "spikes per sample",
+        "messages_per_sample": "messages per sample",
         "rate": "spikes per neuron and step",
     }
+    if all(layer["messages_per_sample"] == layer["spikes_per_sample"] for layer in record["layers"]):
+        del names["messages_per_sample"]
     return [head, columns("spikes", record["layers"], names)]
 
 
