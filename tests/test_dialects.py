@@ -57,13 +57,25 @@ def test_written_form_parses_back(name: str, keys: list[str], data: st.DataObjec
 
 
 @pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("snntorch:reset=zero,reset_delay=0", "snntorch:dt=0.0001,reset=zero,reset_delay=0"),
+        ("sinabs:v_min=-2thr", "sinabs:dt=1.0,v_min=-2thr"),
+        ("spyx:reset_delay=0,cuba_reset_delay=0", "spyx:dt=0.0001,reset_delay=0,cuba_reset_delay=0"),
+    ],
+)
+def test_written_form_says_no_key_that_another_one_sets(text: str, written: str) -> None:
+    assert str(parse_dialect(text).dialect) == written
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("snntroch", "known: nir, norse, rockpool, sinabs"),
+        ("snntroch", r"did you mean 'snntorch'\?\); known: nir, norse, rockpool, sinabs"),
         ("", "known: nir"),
-        ("lava-dl", "read from .net files"),
-        ("snntorch:resett=zero", "one of: dt, reset"),
-        ("snntorch:reset", "write key=value"),
+        ("lava-dl", "export the model to NIR"),
+        ("snntorch:resett=zero", r"did you mean 'reset'\?\); write key=value with one of: dt, reset"),
+        ("snntorch:reset", "key 'reset' has no value; write reset=..., allowed: zero, value"),
         ("snntorch:reset=soft", "allowed: zero, value, subtract, none"),
         ("snntorch:dt=0", "allowed: a positive number"),
         ("snntorch:dt=nan", "allowed: a positive number"),

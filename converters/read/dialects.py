@@ -11,8 +11,9 @@ Communications 15:8122 (2024).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from spikeport.errors import DialectError
@@ -77,8 +78,11 @@ class Dialect:
         base = DIALECTS[self.name]
         said = {f.name for f in fields(self) if f.name in KEYS and getattr(self, f.name) != getattr(base, f.name)}
         said |= {"dt"} if self.dt is not None else set()
-        # These keys also set their narrower companions, which then have to be said as well.
-        said |= {narrow for wide, narrow in _COMPANIONS.items() if wide in said}
+        for wide, narrow in _COMPANIONS.items():
+            # A wide key also sets its narrower companion, which has to be said where it is not what the wide one sets.
+            if wide in said:
+                kept = KEYS[wide].parse(_written(getattr(self, wide)))[narrow] == getattr(self, narrow)
+                said = said - {narrow} if kept else said | {narrow}
         parts = [f"{f.name}={_written(getattr(self, f.name))}" for f in fields(self) if f.name in said]
         return self.name + (":" + ",".join(parts) if parts else "")
 
@@ -285,19 +289,30 @@ def parse_dialect(text: str) -> Named:
     """
     name, _, rest = text.strip().partition(":")
     if name not in DIALECTS:
-        hint = " Lava's integers are read from .net files, not from NIR." if name.startswith("lava") else ""
-        raise DialectError(f"dialect '{name}' is unknown; known: {', '.join(sorted(DIALECTS))}.{hint}")
+        hint = " Lava's own .net files hold integers; export the model to NIR." if name.startswith("lava") else ""
+        raise DialectError(
+            f"dialect '{name}' is unknown{_meant(name, DIALECTS)}; known: {', '.join(sorted(DIALECTS))}.{hint}"
+        )
     settings: dict[str, Any] = {}
     said: set[str] = set()
     for part in filter(None, rest.split(",")):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if key not in KEYS or not equals:
-            raise DialectError(f"dialect key '{key}' is unknown; write key=value with one of: {', '.join(KEYS)}.")
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key not in KEYS:
+            raise DialectError(
+                f"dialect key '{key}' is unknown{_meant(key, KEYS)}; write key=value with one of: {', '.join(KEYS)}."
+            )
+        if not value:
+            raise DialectError(f"dialect key '{key}' has no value; write {key}=..., allowed: {KEYS[key].allowed}.")
         if key in said:
             raise DialectError(f"dialect key '{key}' is given twice in '{text}'. Give it once.")
         said.add(key)
         settings |= _parsed(key, value)
     return Named(replace(DIALECTS[name], **settings), frozenset(said))
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def _parsed(key: str, value: str) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -136,6 +136,7 @@ def _neuron(node: Neuron) -> dict[str, Any]:
         "reset": node.reset,
         "reset_delay": node.reset_delay,
         "reset_discards_input": node.reset_discards_input,
+        "reset_carries": node.reset_carries,
         "max_spikes": node.max_spikes,
     }
 
@@ -147,7 +148,7 @@ def network_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     rows = [layer | {"note": _note(layer["details"])} for layer in record["layers"]]
     tables: list[RenderableType] = [facts("network", head), columns("layers", rows, names)]
     if neurons := [_neuron_row(layer) for layer in record["layers"] if "spiking" in layer["details"]]:
-        tables.append(columns("neurons, in discrete time", neurons, _NEURON_NAMES))
+        tables.append(columns("neurons, in discrete time", neurons, _shown(neurons)))
     if record["delayed_edges"]:
         names = {"source": "from", "target": "to", "delay": "steps"}
         tables.append(columns("recurrent and delayed edges", record["delayed_edges"], names))
@@ -158,12 +159,22 @@ _NEURON_NAMES = {
     "layer": "layer",
     "current_decay": "current decay",
     "membrane_decay": "membrane decay",
-    "gain": "gain",
+    "input_gain": "input gain",
+    "current_gain": "current gain",
     "bias": "bias",
     "threshold": "fires at",
     "reset": "reset",
     "max_spikes": "spikes per step",
+    "v_min": "v at least",
+    "v_init": "v at first",
 }
+_WHERE_SET = ("v_min", "v_init")
+
+
+def _shown(neurons: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The columns of the table; bounds and starting values only where a neuron has one."""
+    unset = {key for key in _WHERE_SET if all(row[key] in ("none", "0") for row in neurons)}
+    return {key: heading for key, heading in _NEURON_NAMES.items() if key not in unset}
 
 
 def _neuron_row(layer: Mapping[str, Any]) -> dict[str, str]:
@@ -174,11 +185,14 @@ def _neuron_row(layer: Mapping[str, Any]) -> dict[str, str]:
         "layer": layer["layer"],
         "current_decay": "none" if d["current_decay"] is None else _short(d["current_decay"]),
         "membrane_decay": _short(d["membrane_decay"]),
-        "gain": " · ".join(_short(d[key]) for key in ("input_gain", "current_gain")),
+        "input_gain": _short(d["input_gain"]),
+        "current_gain": _short(d["current_gain"]),
         "bias": _short(d["bias"]),
         "threshold": f"v {d['comparison']} {_short(d['threshold'])}" if d["spiking"] else "never",
         "reset": d["reset"] + value + when if d["spiking"] else "none",
         "max_spikes": "no limit" if d["max_spikes"] is None else str(d["max_spikes"]),
+        "v_min": "none" if d["v_min"] is None else _short(d["v_min"]),
+        "v_init": _short(d["v_init"]),
     }
 
 
