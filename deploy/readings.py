@@ -30,12 +30,16 @@ RULES: tuple[dict[str, object], ...] = (
 
 def other_readings(path: Path, network: Network, inputs: NDArray[np.float32]) -> tuple[Finding, ...]:
     """What other reset rules would give for ``inputs`` (B, T, *shape), where ``network`` was read with a guess."""
-    if not any(f.code == "reset-rule-assumed" for f in network.findings):
+    guessed = {f.code for f in network.findings} & {"reset-rule-assumed", "reset-delay-assumed"}
+    if not guessed:
         return ()
     shown = inputs[:SAMPLES, :STEPS]
     spoken = parse_dialect(network.dialect).dialect
     mine = _output(network, shown)
-    counts = {_text(rule): _differing(path, spoken, rule, shown, mine) for rule in RULES if not _same(spoken, rule)}
+    open_rules = [rule for rule in RULES if "reset-rule-assumed" in guessed or rule["reset"] == _reset(spoken)]
+    counts = {
+        _text(rule): _differing(path, spoken, rule, shown, mine) for rule in open_rules if not _same(spoken, rule)
+    }
     most = max(counts.values())
     if not mine.any() and not most:
         return (_silent(len(shown), shown.shape[1]),)
@@ -50,13 +54,19 @@ def other_readings(path: Path, network: Network, inputs: NDArray[np.float32]) ->
 
 def _silent(samples: int, steps: int) -> Finding:
     message = f"the output never fires on the first {samples} sample(s), {steps} steps, whatever the reset rule."
-    advice = "Check the dialect's other settings (dt, norm_input, tau_syn), the encoder, and the data's scale."
+    advice = (
+        "Check the dialect (its name, dt, norm_input, tau_syn) and the thresholds with `spikeport inspect`, the "
+        "encoder, and the data's scale."
+    )
     return Finding("silent-output", "warning", "", message, advice)
 
 
 def _same(spoken: Dialect, rule: dict[str, object]) -> bool:
-    mine = "zero" if spoken.reset == "value" else spoken.reset
-    return {"reset": mine, "reset_delay": spoken.reset_delay} == rule
+    return {"reset": _reset(spoken), "reset_delay": spoken.reset_delay} == rule
+
+
+def _reset(spoken: Dialect) -> str:
+    return "zero" if spoken.reset == "value" else spoken.reset
 
 
 def _text(rule: dict[str, object]) -> str:

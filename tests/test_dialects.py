@@ -1,6 +1,9 @@
 """The written form of a dialect, and what its keys do to one neuron."""
 
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from spikeport.converters.network import Neuron
 from spikeport.converters.read.dialects import DIALECTS, KEYS, describe_dialects, parse_dialect
 from spikeport.converters.read.neurons import neuron_of
+from spikeport.converters.read.nir import read_nir
 from spikeport.errors import DialectError
 
 LIF = {"tau": 0.001, "r": 10.0, "v_leak": 0.0, "v_reset": 0.25, "v_threshold": 1.0}
@@ -169,3 +173,37 @@ def test_leaky_integrators_never_reset(kind: str) -> None:
 
 def test_every_default_dialect_can_be_given_a_dt() -> None:
     assert all(str(replace(d, dt=0.5)).startswith(f"{name}:dt=0.5") for name, d in DIALECTS.items())
+
+
+IF = {"type": "IF", "r": np.ones(2), "v_threshold": np.ones(2), "v_reset": np.zeros(2)}
+SINABS_LIF = {"type": "LIF", **{k: np.full(2, v) for k, v in (LIF | {"tau": 10.0}).items()}}
+
+
+def said_of(nir_file: Callable[..., Path], dialect: str, **neurons: dict[str, object]) -> dict[str, str]:
+    names = ["input", *neurons, "output"]
+    ends = {"input": {"type": "Input", "shape": np.array([2])}, "output": {"type": "Output", "shape": np.array([2])}}
+    path = nir_file({**ends, **neurons}, list(itertools.pairwise(names)))
+    return {f.code: str(f) for f in read_nir(path, dialect).findings}
+
+
+def test_settings_that_a_file_lacks_are_named_by_their_keys(nir_file: Callable[..., Path]) -> None:
+    said = said_of(nir_file, "sinabs:reset=subtract,spike=multi", a=IF, b=SINABS_LIF)["setting-assumed"]
+    assert "does not carry norm_input, v_min, tau_syn, if_v_min;" in said
+    assert "v_min=none" in said
+    assert "if_v_min=-thr (the lower bound of IF neurons' membranes)" in said
+
+
+def test_if_neurons_are_asked_for_their_own_lower_bound_alone(nir_file: Callable[..., Path]) -> None:
+    said = said_of(nir_file, "sinabs:reset=subtract,spike=multi", a=IF)["setting-assumed"]
+    assert "does not carry if_v_min;" in said
+    assert "setting-assumed" not in said_of(nir_file, "sinabs:reset=subtract,spike=multi,if_v_min=-thr", a=IF)
+
+
+def test_half_a_reset_rule_is_asked_for_its_other_half(nir_file: Callable[..., Path]) -> None:
+    lif = SINABS_LIF | {"tau": np.full(2, 1e-3)}
+    said = said_of(nir_file, "snntorch:reset=zero", a=lif)
+    assert "reset_delay=1, so a reset acts in the next step" in said["reset-delay-assumed"]
+    assert "--dialect snntorch:reset=zero,reset_delay=0" in said["reset-delay-assumed"]
+    assert "reset-rule-assumed" in said_of(nir_file, "snntorch:reset_delay=0", a=lif)
+    for enough in ("reset=zero,reset_delay=1", "reset=none"):
+        assert not [code for code in said_of(nir_file, f"snntorch:{enough}", a=lif) if code.startswith("reset")]

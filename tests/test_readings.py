@@ -31,3 +31,13 @@ def test_an_output_that_never_fires_is_said_instead(shared_data: Path) -> None:
     path = shared_data / "corpus/snntorch/dense_lif_subtract_delay1.nir"
     (finding,) = other_readings(path, read_nir(path), np.zeros((2, 5, 128), np.float32))
     assert finding.code == "silent-output"
+    assert all(word in finding.advice for word in ("dt", "norm_input", "thresholds", "inspect"))
+
+
+def test_where_only_the_delay_is_open_only_the_other_delay_is_counted(shared_data: Path) -> None:
+    path = shared_data / "corpus/snntorch/dense_lif_subtract_delay1.nir"
+    network = read_nir(path, "snntorch:reset=subtract")
+    data = np.load(path.with_suffix(".npz"))["input"].astype(np.float32)
+    (finding,) = other_readings(path, network, data)
+    assert finding.message.count("with reset=") == 1
+    assert "with reset=subtract,reset_delay=0" in finding.message

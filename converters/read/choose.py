@@ -100,11 +100,14 @@ def _open_questions(dialect: Dialect, said: frozenset[str], neurons: Sequence[Fi
     if not kinds & {"LIF", "CubaLIF", "IF"}:
         return []
     found = []
-    if not {"reset", "reset_delay"} & set(dialect.lost) <= said:
+    if "reset" in dialect.lost and "reset" not in said:
         found.append(_reset_assumed(dialect))
-    rest = [k for k in dialect.lost if not k.startswith("reset") and not said & {k, *_SAME.get(k, ())}]
-    if kinds <= {"IF"}:
-        rest = [k for k in rest if k not in ("norm_input", "tau_syn")]
+    elif "reset_delay" in dialect.lost and "reset_delay" not in said and dialect.reset != "none":
+        found.append(_delay_assumed(dialect))
+    lost = [k for k in dialect.lost if not k.startswith("reset") and k not in said]
+    lost += ["if_v_min"] if "v_min" in lost and "IF" in kinds and "if_v_min" not in said else []
+    leaky = kinds - {"IF"}
+    rest = [k for k in lost if not said & _SAME.get(k, set()) and (leaky or k not in _LEAKY_ONLY)]
     if rest:
         found.append(_settings_assumed(dialect, rest))
     if dialect.name == "rockpool":
@@ -113,12 +116,9 @@ def _open_questions(dialect: Dialect, said: frozenset[str], neurons: Sequence[Fi
 
 
 # Keys that say the same thing in other words.
-_SAME: Mapping[str, tuple[str, ...]] = {
-    "spike": ("max_spikes",),
-    "max_spikes": ("spike",),
-    "norm_input": ("gain",),
-    "v_min": ("if_v_min",),
-}
+_SAME: Mapping[str, set[str]] = {"spike": {"max_spikes"}, "max_spikes": {"spike"}, "norm_input": {"gain"}}
+# Keys that IF neurons do not ask.
+_LEAKY_ONLY = ("norm_input", "v_min", "tau_syn")
 _ROCKPOOL_LOSES = Finding(
     "exporter-loses-parameters",
     "warning",
@@ -142,19 +142,37 @@ def _reset_assumed(dialect: Dialect) -> Finding:
     )
 
 
+def _delay_assumed(dialect: Dialect) -> Finding:
+    moment, other = ("the next step", "the same") if dialect.reset_delay else ("the same step", "the next")
+    example = f"{dialect.name}:reset={dialect.reset},reset_delay={1 - dialect.reset_delay}"
+    return Finding(
+        "reset-delay-assumed",
+        "warning",
+        "",
+        f"the file does not carry the reset rule, and --dialect names only half of it; {dialect.name}'s default is "
+        f"assumed: reset_delay={dialect.reset_delay}, so a reset acts in {moment}.",
+        f"Name reset_delay too; if the model resets in {other}: --dialect {example}.",
+    )
+
+
 def _settings_assumed(dialect: Dialect, keys: Sequence[str]) -> Finding:
     defaults = {
         "spike": "single" if dialect.max_spikes == 1 else "multi",
         "max_spikes": dialect.max_spikes or "none",
         "norm_input": str(dialect.gain == "norm").lower(),
-        "v_min": f"{dialect.v_min or 'none'} ({dialect.if_v_min or 'none'} for IF)",
-        "tau_syn": dialect.tau_syn or "none",
+        "v_min": _or_none(dialect.v_min),
+        "if_v_min": f"{_or_none(dialect.if_v_min)} (the lower bound of IF neurons' membranes)",
+        "tau_syn": _or_none(dialect.tau_syn),
     }
     listed = ", ".join(f"{key}={defaults[key]}" for key in keys)
     return Finding(
         "setting-assumed",
         "warning",
         "",
-        f"the file does not carry {listed}; {dialect.name}'s defaults are assumed.",
-        "Where the model differs, say so in --dialect.",
+        f"the file does not carry {', '.join(keys)}; {dialect.name}'s defaults are assumed: {listed}.",
+        f"Where the model differs, say so, for example --dialect {dialect.name}:{keys[0]}=...",
     )
+
+
+def _or_none(value: float | str | None) -> str:
+    return "none" if value is None else str(value)
