@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from spikeport import hw_profiles
+from spikeport.converters.findings import Finding
 from spikeport.deploy.cli.main import main
+from spikeport.deploy.cli.output import grouped
 from spikeport.deploy.deployment_file import load
 
 DIALECT = "snntorch:reset=zero,reset_delay=0,dt=1e-3"
@@ -285,3 +287,122 @@ def test_interruption_is_one_word(folder, monkeypatch, capsys):
     monkeypatch.setattr("spikeport.deploy.cli.sources.read_network", interrupt)
     assert spikeport("inspect model.nir") == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def said_by(capsys, line, *more):
+    """The exit code of a command and what it printed on stderr, on one line."""
+    capsys.readouterr()
+    code = spikeport(line, *more)
+    return code, " ".join(capsys.readouterr().err.split())
+
+
+def test_output_files_bear_their_own_suffix(compiled, capsys):
+    line = f"compile model.nir --target loihi1 --data data.npz -o model.bin --dialect {DIALECT}"
+    assert said_by(capsys, line) == (
+        2,
+        "error: --output model.bin: choose another name, this file ends in .spk: model.spk",
+    )
+    code, said = said_by(capsys, "run model.spk --data data.npz --save out")
+    assert code == 2
+    assert "ends in .npz: out.npz" in said
+    assert not (compiled / "model.bin").exists()
+
+
+def test_a_price_list_that_is_a_file_is_an_input_too(compiled, capsys):
+    profile = (Path(hw_profiles.__file__).parent / "loihi1.toml").read_text()
+    (compiled / "mine.toml").write_text(profile)
+    code, said = said_by(capsys, "estimate model.spk --data data.npz --profile mine.toml --json mine.toml")
+    assert code == 2
+    assert "own inputs" in said
+    assert (compiled / "mine.toml").read_text() == profile
+
+
+@pytest.mark.parametrize("option", ["rate", "max-energy", "max-latency", "max-power"])
+@pytest.mark.parametrize("value", ["0", "nan", "inf"])
+def test_budgets_and_rates_are_positive_numbers(compiled, capsys, option, value):
+    code, said = said_by(capsys, f"estimate model.spk --data data.npz --{option} {value}")
+    assert code == 2
+    assert f"--{option} {value} must be above 0" in said
+
+
+def test_unknown_prices_come_with_the_option_that_fills_them(compiled, capsys):
+    code, said = said_by(capsys, "estimate model.spk --data data.npz --profile loihi2")
+    assert code == 0
+    assert "note: loihi2 has no price for some of what happened. --assume-prices loihi1" in said
+    assert "--assume-prices" not in said_by(capsys, "estimate model.spk --data data.npz")[1]
+
+
+def test_prices_lent_in_vain_are_said_and_change_no_name(compiled, capsys):
+    code, said = said_by(capsys, "estimate model.spk --data data.npz --assume-prices loihi1 --json out.json")
+    assert code == 0
+    assert "--assume-prices loihi1 changes nothing: loihi1 has a price for all that happened." in said
+    assert json.loads(Path("out.json").read_text())["estimates"][0]["profile"] == "loihi1"
+
+
+def test_a_rate_beyond_the_maximum_is_said_beside_the_power(compiled, capsys):
+    assert spikeport("estimate model.spk --data data.npz --rate 1e9") == 0
+    (line,) = (row for row in capsys.readouterr().out.splitlines() if "power at 1e+09 Hz" in row)
+    assert re.search(r"W \(but at most [\d.]+ kHz\)", line)
+
+
+def test_a_dialect_for_a_deployment_is_refused_by_inspect_too(compiled, capsys):
+    code, said = said_by(capsys, "inspect model.spk --dialect snntorch")
+    assert code == 2
+    assert "a deployment has its own" in said
+
+
+def test_files_that_are_no_models_are_called_what_they_are(folder, capsys):
+    np.save("a.npy", np.zeros((2, 3)))
+    Path("net.net").write_bytes(b"\x89HDF\r\n\x1a\n")
+    for name, what in (
+        ("data.npz", "archive of arrays (.npz) that holds input, label: data for --data"),
+        ("a.npy", "array file (.npy): data for --data"),
+        ("net.net", "Lava .net file, which spikeport does not read"),
+    ):
+        code, said = said_by(capsys, f"inspect {name}")
+        assert code == 2
+        assert what in said
+
+
+@pytest.mark.parametrize("model", ["model.spk", f"model.nir --backend float --dialect {DIALECT}"])
+def test_a_lost_batch_axis_is_told_with_the_shape_in_the_file(compiled, capsys, model):
+    np.savez("odd.npz", input=np.zeros((100, 8), np.uint8))
+    code, said = said_by(capsys, f"run {model} --data odd.npz --samples 3")
+    assert code == 2
+    assert "shape (100, 8): no time axis" in said
+    assert "its batch axis is missing: save array[None], shape (1, 100, 8)" in said
+
+
+def test_no_steps_for_static_data_is_told_as_such(folder, capsys):
+    np.savez("static.npz", input=np.zeros((100, 8)))
+    run = f"run model.nir --backend float --data static.npz --encode current:steps=0 --dialect {DIALECT}"
+    code, said = said_by(capsys, run)
+    assert code == 2
+    assert "(100, 8): no time axis, and steps=0 leaves it to the data" in said
+
+
+def test_a_range_far_above_the_data_is_a_warning_said_once(folder, capsys):
+    np.savez("dark.npz", input=np.random.default_rng(0).random((70, 8)))
+    run = f"run model.nir --backend float --data dark.npz --dialect {DIALECT} --encode current:steps=5,low=0,high="
+    assert "the encoder's range" not in said_by(capsys, run + "1")[1]
+    said = said_by(capsys, run + "255")[1]
+    assert said.count("of the encoder's range 0 .. 255") == 1
+    assert "warning: the first 64 sample(s) reach from" in said
+
+
+def test_equal_findings_about_several_layers_are_one_line():
+    several = [Finding("c", "warning", where, "v is small.", "Do this.") for where in ("a", "b", "a")]
+    (line,) = grouped([*several[:2], several[2]])
+    assert str(line) == "a, b: v is small. Do this."
+
+
+def test_cores_are_told_of_layers_that_take_several(compiled, capsys):
+    compiling = f"compile model.nir --data data.npz --dialect {DIALECT} -o out.spk --json out.json --target"
+    assert "cores-needed" not in (said := said_by(capsys, f"{compiling} loihi1")[1])
+    assert "lif needs" not in said
+    assert any(f["code"] == "cores-needed" for f in json.loads(Path("out.json").read_text())["findings"])
+    profile = (Path(hw_profiles.__file__).parent / "loihi1.toml").read_text()
+    Path("small.toml").write_text(
+        re.sub(r"neurons_per_core = { value = \d+", "neurons_per_core = { value = 2", profile)
+    )
+    assert "note: layer lif needs 2 cores" in said_by(capsys, f"{compiling} small.toml")[1]

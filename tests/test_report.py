@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 from rich.console import Console
 
+import spikeport
 from spikeport.converters.build import leaky, sequential
 from spikeport.converters.network import Linear, Network, Neuron
+from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables
 from spikeport.deploy.report.network_record import network_record, network_tables
 
 
@@ -38,3 +40,10 @@ def test_each_gain_has_its_name():
     assert "input gain" in shown
     assert "current gain" in shown
     assert " · " not in shown
+
+
+def test_registers_are_explained_below_their_table():
+    deployment = spikeport.compile(net(leaky(0.9)), "loihi1", np.ones((1, 5, 8), np.uint8))
+    shown = printed(deployment_tables(deployment_record(deployment)))
+    assert "du, dv: 4096ths of u and v that are lost per step" in shown
+    assert "vth: the threshold of v in units of 64" in shown

@@ -46,24 +46,27 @@ def compile_model(
     json: options.Json = None,
 ) -> None:
     """Compile a trained network for a chip and write one deployment file."""
-    from spikeport.deploy.cli.output import check_targets, show, status, tell
+    from spikeport.deploy.cli.output import check_suffix, check_targets, show, status, tell
     from spikeport.deploy.cli.sources import make_binning, make_codec, read_data, read_network
     from spikeport.deploy.compile import CompileOptions, compile_network
-    from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables
+    from spikeport.deploy.encode import Spikes
+    from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables, worth_saying
     from spikeport.hw_profiles.profile import load_profile
 
     check_targets(output, json, inputs=(model, data, Path(target)))
+    check_suffix(output, ".spk", "--output")
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     profile = load_profile(target)
     network = read_network(model, dialect, dt)
     codec = make_codec(encode, decode, network)
     shape = network.shapes[network.inputs[0]]
-    calibration = None if data is None else read_data(data, split, binning, samples, shape)
+    encoder = Spikes() if codec is None else codec.encoder
+    calibration = None if data is None else read_data(data, split, binning, samples, shape, encoder)
     choices = CompileOptions(split_weights.value, scales, samples, seed)
     with status(f"compiling {model.name} for {profile.name}") as step:
         inputs = None if calibration is None else calibration.input
         deployment = compile_network(network, profile, inputs, codec, choices, step)
     deployment.save(output)
-    tell((*(calibration.findings if calibration else ()), *deployment.findings))
+    tell((*(calibration.findings if calibration else ()), *worth_saying(deployment)))
     record = {"output": str(output), **deployment_record(deployment)}
     show(record, deployment_tables(record), json)

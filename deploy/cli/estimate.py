@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,42 +41,39 @@ def estimate(
     json: options.Json = None,
 ) -> None:
     """Run data on the chip simulator and price the counts: energy, latency and power per inference."""
-    from spikeport.converters.findings import Finding
     from spikeport.deploy.cli.output import check_targets, progress, show, tell
+    from spikeport.deploy.cli.pricing import estimates_of
     from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment
     from spikeport.deploy.estimate.budget import Budget
     from spikeport.deploy.report.estimate_tables import estimate_tables
     from spikeport.errors import DataError
     from spikeport.hw_profiles.profile import load_profile
 
-    check_targets(json, inputs=(model, data))
-    if rate is not None and not 0 < rate < float("inf"):
-        raise DataError(f"--rate {rate:g} Hz must be above 0")
+    check_targets(json, inputs=(model, data, *map(Path, (*(profile or ()), *filter(None, [assume_prices])))))
+    given_numbers = {"rate": rate, "max-energy": max_energy, "max-latency": max_latency, "max-power": max_power}
+    for option, number in given_numbers.items():
+        if number is not None and not 0 < number < float("inf"):
+            raise DataError(f"--{option} {number:g} must be above 0")
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     lender = None if assume_prices is None else load_profile(assume_prices)
     lists = [load_profile(name) for name in profile or ()]
     deployment = read_deployment(model)
-    prices = [p if lender is None else p.with_prices_of(lender) for p in lists or [deployment.profile]]
     shape = deployment.network.populations[deployment.network.inputs[0]].shape
-    given = read_data(data, split, binning, samples, shape)
+    given = read_data(data, split, binning, samples, shape, deployment.codec.encoder)
     with progress(f"running {len(given.input)} samples") as report:
         run = deployment.run(given.input, progress=report)
-    priced = [deployment.estimate(run, p, rate) for p in prices]
+    priced, said = estimates_of(deployment, run, lists, lender, rate)
     estimates = [e.as_dict() for e in priced]
-    tell(given.findings)
+    findings = (*given.findings, *run.findings, *said)
+    tell(findings)
     record = {
         "model": str(model),
         "data": str(data),
         "data_hash": given.hash,
         "estimates": estimates,
-        "findings": [f.as_dict() for f in given.findings],
+        "findings": [f.as_dict() for f in findings],
     }
     show(record, estimate_tables(estimates), json)
-    if any(e.energy_j is None for e in priced):
-        note = (
-            "some prices are unknown; --assume-prices loihi1 fills them with Loihi 1's and marks the result as assumed."
-        )
-        tell([Finding("prices-unknown", "info", "", note)])
     budget = Budget(max_energy, max_latency, max_power)
     for each in priced:
         budget.check(each)

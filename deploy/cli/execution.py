@@ -129,7 +129,7 @@ def _float_input(
     values = arrange(batch, shape)
     if values.ndim != len(shape) + 2:
         raise DataError(
-            f"the data have shape {batch.shape}: no time axis; static values need an encoder, "
+            f"one sample has the shape {batch.shape[1:]}: no time axis; static values need an encoder, "
             "for example --encode current:steps=16,low=0,high=1"
         )
     return values.astype(np.float32), ()

@@ -14,7 +14,7 @@ def inspect(
     """Show what a model holds: per layer its shape, discrete decays and gains, thresholds, resets; or a deployment."""
     from spikeport.deploy.cli.output import check_targets, show, tell
     from spikeport.deploy.cli.sources import is_compiled, read_deployment, read_network
-    from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables
+    from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables, worth_saying
     from spikeport.deploy.report.network_record import network_record, network_tables
     from spikeport.errors import DataError
 
@@ -25,7 +25,7 @@ def inspect(
         deployment = read_deployment(model)
         record = deployment_record(deployment)
         show(record, deployment_tables(record), json)
-        tell(deployment.findings)
+        tell(worth_saying(deployment))
         return
     network = read_network(model, dialect, dt)
     record = network_record(network)

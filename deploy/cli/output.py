@@ -8,16 +8,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from spikeport.converters.findings import Finding
 from spikeport.converters.write.atomic import atomic_write, check_writable
 from spikeport.errors import OutputError
-
-if TYPE_CHECKING:
-    from spikeport.converters.findings import Finding
 
 STDOUT = Path("-")
 FILE_WIDTH = 140
@@ -68,10 +66,31 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def check_suffix(path: Path | None, suffix: str, option: str) -> None:
+    """Refuse a name that hides what the file is.
+
+    Raises:
+        OutputError: ``path`` does not end in ``suffix``.
+    """
+    if path is not None and path.suffix != suffix:
+        raise OutputError(f"{option} {path}: choose another name, this file ends in {suffix}: {path.stem}{suffix}")
+
+
+def grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """Equal findings about several layers as one, in the order in which each came first."""
+    places: dict[tuple[str, str, str, str], dict[str, None]] = {}
+    for f in findings:
+        places.setdefault((f.code, f.severity, f.message, f.advice), {})[f.where] = None
+    return [
+        Finding(code, severity, ", ".join(filter(None, where)), message, advice)  # type: ignore[arg-type]
+        for (code, severity, message, advice), where in places.items()
+    ]
+
+
 def tell(findings: Iterable[Finding]) -> None:
     """Findings, to stderr."""
     console = Console(stderr=True)
-    for finding in findings:
+    for finding in grouped(findings):
         style, word = ("yellow", "warning") if finding.severity == "warning" else ("dim", "note")
         console.print(f"[{style}]{word}[/]: {escape(str(finding))}", soft_wrap=True, highlight=False)
 

@@ -38,24 +38,28 @@ def run_model(
 ) -> None:
     """Run data through a model and count what happened; accuracy where the data have labels."""
     from spikeport.deploy.cli.execution import run_chip, run_trained
-    from spikeport.deploy.cli.output import check_targets, show, tell
+    from spikeport.deploy.cli.output import check_suffix, check_targets, show, tell
     from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment, read_network
+    from spikeport.deploy.compile import codec_for
+    from spikeport.deploy.encode import Spikes
     from spikeport.deploy.report.run_record import run_record, run_tables, save_arrays
     from spikeport.errors import DataError
 
     check_targets(json, save, inputs=(model, data))
+    check_suffix(save, ".npz", "--save")
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     names = tuple(name.strip() for name in record.split(",") if name.strip())
     if backend == "float":
         network = read_network(model, dialect, dt)
-        given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]])
+        encoder = Spikes() if encode is None else codec_for(network, encode).encoder
+        given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]], encoder)
         result = run_trained(model, network, given, encode, decode, names)
     else:
         if (encode, decode, dialect, dt) != (None, None, None, None):
             raise DataError("--encode, --decode, --dialect and --dt belong to a .nir file; a deployment has its own")
         deployment = read_deployment(model)
         shape = deployment.network.populations[deployment.network.inputs[0]].shape
-        given = read_data(data, split, binning, samples, shape)
+        given = read_data(data, split, binning, samples, shape, deployment.codec.encoder)
         result = run_chip(deployment, given, backend, names)
     if save is not None:
         save_arrays(result, given.labels, save)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.data import Data, load_data
+from spikeport.deploy.encode import Encoder, check_shape
 from spikeport.deploy.events import Binning
+from spikeport.deploy.npz import Archive
 from spikeport.errors import DataError, DeploymentFileError, ModelError
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ def read_network(path: Path, dialect: str | None, dt: float | None) -> Network:
         raise ModelError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
     if is_deployment(path):
         raise ModelError(f"{path} is a compiled deployment; this needs the trained network (.nir)")
+    if kind := foreign_kind(path):
+        raise ModelError(f"{path} is {kind}; this needs the trained network (.nir)")
     return read_nir(path, dialect, dt)
 
 
@@ -46,6 +50,26 @@ def read_deployment(path: Path) -> Deployment:
     return load(path)
 
 
+def foreign_kind(path: Path) -> str:
+    """What a file is that users take for a model; empty for anything else."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"\x93NUMPY"):
+        return "an array file (.npy): data for --data"
+    if start.startswith(b"PK"):
+        held = _arrays_in(path)
+        return f"an archive of arrays (.npz) that holds {held}: data for --data" if held else "a zip archive"
+    return "a Lava .net file, which spikeport does not read; export the model to NIR" if path.suffix == ".net" else ""
+
+
+def _arrays_in(path: Path) -> str:
+    try:
+        names = Archive(path).names
+    except DataError:
+        return ""
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+
+
 def is_compiled(path: Path) -> bool:
     """Whether ``path`` is, or by its name should be, a deployment."""
     from spikeport.deploy.deployment_file import is_deployment
@@ -53,15 +77,21 @@ def is_compiled(path: Path) -> bool:
     return path.suffix == ".spk" or is_deployment(path)
 
 
-def read_data(path: Path, split: str | None, binning: Binning, samples: int | None, shape: Shape) -> Data:
+def read_data(
+    path: Path, split: str | None, binning: Binning, samples: int | None, shape: Shape, encoder: Encoder | None = None
+) -> Data:
     """Data for an input of ``shape``, which also is the sensor's size where none is given.
 
     Raises:
-        DataError: see `spikeport.deploy.data.load_data`.
+        DataError: see `spikeport.deploy.data.load_data`; or, with an ``encoder``, shapes that do not fit, said with
+            the shape the file has rather than that of a batch.
     """
     if binning.sensor is None and len(shape) == 3:
         binning = Binning(binning.bin, binning.steps, shape, binning.counts, binning.time_unit)
-    return load_data(path, split, binning).first(samples)
+    data = load_data(path, split, binning)
+    if encoder is not None:
+        check_shape(encoder, data.input.shape, shape, data.shape)
+    return data.first(samples)
 
 
 def make_binning(bin: float, steps: int | None, sensor: str | None, counts: bool, time_unit: float) -> Binning:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from spikeport.converters.chip_network import Conv2d, Dense, Sparse, Synapses
+from spikeport.converters.findings import Finding
 from spikeport.converters.placement import Core
 from spikeport.deploy.codec import encoder_text
 from spikeport.deploy.deployment import Deployment
@@ -96,6 +97,17 @@ def _core(index: int, core: Core, seat: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def worth_saying(deployment: Deployment) -> tuple[Finding, ...]:
+    """The findings for people: a layer's cores only where it takes several, and its name only once."""
+    said: list[Finding] = []
+    for finding in deployment.findings:
+        if finding.code != "cores-needed":
+            said.append(finding)
+        elif len(deployment.placement.cores_of(finding.where)) > 1:
+            said.append(replace(finding, where=""))
+    return tuple(said)
+
+
 def deployment_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     """The deployment for the terminal."""
     head = facts(
@@ -115,11 +127,15 @@ def deployment_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     return [
         head,
         columns("layers", layers, _LAYERS),
+        _REGISTERS_EXPLAINED,
         columns("synapses", groups, _GROUPS),
         columns("cores", cores, _core_names(cores)),
     ]
 
 
+_REGISTERS_EXPLAINED = (
+    "  du, dv: 4096ths of u and v that are lost per step (du: one more). vth: the threshold of v in units of 64.\n"
+)
 _LAYERS = {
     "layer": "layer",
     "model": "model",

@@ -28,7 +28,8 @@ def estimate_tables(records: Sequence[Mapping[str, Any]]) -> list[RenderableType
     heads = {str(i): record["profile"] for i, record in enumerate(records)}
     rows = [{"what": what, **_cells(records, key, unit)} for what, key, unit in _ROWS]
     if (rate := records[0]["rate_hz"]) is not None:
-        rows.append({"what": f"power at {rate:g} Hz", **_cells(records, "power_at_rate_w", "W")})
+        cells = {str(i): _at_rate(record) for i, record in enumerate(records)}
+        rows.append({"what": f"power at {rate:g} Hz", **cells})
     for what, key in (("weakest evidence, energy", "evidence"), ("weakest evidence, latency", "latency_evidence")):
         rows.append({"what": what, **{str(i): record[key] for i, record in enumerate(records)}})
     first = records[0]
@@ -51,6 +52,13 @@ def _cell(record: Mapping[str, Any], key: str, unit: str) -> str:
     if key == "known_j" and record["known_j"] == 0 and record["missing"]:
         return "none"
     return si(record[key], unit)
+
+
+def _at_rate(record: Mapping[str, Any]) -> str:
+    """Power at the rate asked for; a rate that one chip cannot keep is said beside the number."""
+    most = record["max_rate_hz"]
+    beyond = f" (but at most {si(most, 'Hz')})" if most is not None and record["rate_hz"] > most else ""
+    return si(record["power_at_rate_w"], "W") + beyond
 
 
 def _count_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
