@@ -1,16 +1,20 @@
 """What users see of networks, deployments and estimates."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 import spikeport
 from spikeport.converters.build import leaky, sequential
 from spikeport.converters.network import Linear, Network, Neuron
+from spikeport.deploy.cli import demonstration
 from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables
 from spikeport.deploy.report.network_record import network_record, network_tables
+from spikeport.models import digits
 
 
 def printed(tables) -> str:
@@ -47,3 +51,26 @@ def test_registers_are_explained_below_their_table():
     shown = printed(deployment_tables(deployment_record(deployment)))
     assert "du, dv: 4096ths of u and v that are lost per step" in shown
     assert "vth: the threshold of v in units of 64" in shown
+
+
+@pytest.fixture(scope="module")
+def demo() -> str:
+    """The demo's tables, made of few images."""
+    with pytest.MonkeyPatch.context() as patch:
+        images, labels = digits.load_test()
+        patch.setattr(digits, "load_test", lambda: (images[:10], labels[:10]))
+        patch.setattr(demonstration, "CALIBRATION", 4)
+        return printed(demonstration.demo_tables(demonstration.demo_record(lambda step: None)))
+
+
+def test_the_demo_marks_each_assumed_figure_where_it_stands(demo):
+    for row in ("energy per image", "of it dynamic", "latency per image", "power at full speed", "power at 100"):
+        (line,) = (each for each in demo.splitlines() if each.strip().startswith(row))
+        assert line.count("(assumed)") == 1
+        assert line.rstrip().endswith("(assumed)")
+
+
+def test_the_demo_says_in_one_line_what_is_unknown_and_what_dominates(demo):
+    assert "no published energy or time for any event; so its own prices give no total" in demo
+    assert re.search(r"\d\d% of the energy is latency × static power, 281.8 mW per chip \(lava-dl PilotNet", demo)
+    assert "_energy_pj" not in demo

@@ -68,7 +68,7 @@ def _chip(
     return {
         "profile": profile.name,
         "accuracy": accuracy(deployment.codec.decode(run.output).classes, labels),
-        "spikes_per_image": sum(int(p.spikes.sum()) for p in activity.populations.values()) / len(images),
+        "spikes_per_image": sum(p.payload for p in activity.populations.values()) / len(images),
         "synops_per_image": sum(int(s.sum()) for s in activity.synops.values()) / len(images),
         "estimate": own,
         "estimate_at_assumed_prices": assumed,
@@ -83,14 +83,14 @@ def demo_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     rows = [
         _row("accuracy, trained network", [f"{record['float_accuracy']:.2%}" for _ in chips]),
         _row("accuracy, chip", [f"{chip['accuracy']:.2%}" for chip in chips]),
-        _row("spikes per image", [f"{chip['spikes_per_image']:,.0f}" for chip in chips]),
+        _row("spikes per image, with input", [f"{chip['spikes_per_image']:,.0f}" for chip in chips]),
         _row("SynOps per image", [f"{chip['synops_per_image']:,.0f}" for chip in chips]),
         _row("cores", [str(e["cores"]) for e in shown]),
-        _row("energy per image", [si(e["energy_j"], "J") for e in shown]),
-        _row("  of it dynamic", [si(e["dynamic_j"], "J") for e in shown]),
-        _row("latency per image", [si(e["latency_s"], "s") for e in shown]),
-        _row("power at full speed", [si(e["power_w"], "W") for e in shown]),
-        _row(f"power at {RATE_HZ:g} images/s", [si(e["power_at_rate_w"], "W") for e in shown]),
+        _row("energy per image", [_priced(chip, "energy_j", "J") for chip in chips]),
+        _row("  of it dynamic", [_priced(chip, "dynamic_j", "J") for chip in chips]),
+        _row("latency per image", [_priced(chip, "latency_s", "s") for chip in chips]),
+        _row("power at full speed", [_priced(chip, "power_w", "W") for chip in chips]),
+        _row(f"power at {RATE_HZ:g} images/s", [_priced(chip, "power_at_rate_w", "W") for chip in chips]),
         _row("prices", [e["profile"] for e in shown]),
         _row("weakest evidence", [e["evidence"] for e in shown]),
     ]
@@ -103,14 +103,28 @@ def _row(what: str, cells: list[str]) -> dict[str, str]:
     return {"what": what, **{str(i): cell for i, cell in enumerate(cells)}}
 
 
+def _priced(chip: Mapping[str, Any], key: str, unit: str) -> str:
+    """A figure at the chip's own prices; at lent ones it bears the word."""
+    lent = chip["estimate_at_assumed_prices"]
+    return si(chip["estimate"][key], unit) if lent is None else f"{si(lent[key], unit)} (assumed)"
+
+
 def _missing(chip: Mapping[str, Any]) -> RenderableType:
-    own = chip["estimate"]
-    priced = f"{si(own['known_j'], 'J')} of it are priced" if own["known_j"] else "none of its events has a price"
+    own, lent = chip["estimate"], chip["estimate_at_assumed_prices"]
+    events = [line for line in own["lines"] if line["name"] != "static"]
+    known = sum(line["energy_j"] is not None for line in events)
+    published = f"for {known} of {len(events)} kinds of events" if known else "for any event"
+    (static,) = (line for line in lent["lines"] if line["name"] == "static")
     return facts(
-        f"{chip['profile']} has no published prices for all of this",
+        f"{chip['profile']}: what is assumed",
         {
-            "unknown": ", ".join(own["missing"]),
-            "its own prices give": f"energy {si(own['energy_j'], 'J')}: {priced}",
-            "shown instead": f"its counts at the prices of {LENDER}: an assumption, likely too high",
+            "unknown": f"no published energy or time {published}; so its own prices give no total",
+            "shown instead": f"its counts at the prices of {LENDER}, likely too high",
+            "mostly static": f"{lent['static_j'] / lent['energy_j']:.0%} of the energy is {_static(static)}",
         },
     )
+
+
+def _static(line: Mapping[str, Any]) -> str:
+    where = line["source"].partition(",")[0]
+    return f"latency × static power, {line['price']:g} mW per chip ({where})"
