@@ -406,3 +406,10 @@ def test_cores_are_told_of_layers_that_take_several(compiled, capsys):
         re.sub(r"neurons_per_core = { value = \d+", "neurons_per_core = { value = 2", profile)
     )
     assert "note: layer lif needs 2 cores" in said_by(capsys, f"{compiling} small.toml")[1]
+
+
+def test_a_list_without_any_price_says_so_instead_of_naming_every_key(compiled, capsys):
+    assert spikeport("estimate model.spk --data data.npz --profile loihi2") == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"no price for +anything that happened \(JSON names the \d+ keys\)", shown)
+    assert "_energy_pj" not in shown

@@ -9,7 +9,7 @@ import pytest
 
 from spikeport import errors
 from spikeport.converters.read.dialects import DIALECTS, KEYS
-from spikeport.deploy.cli.main import EXIT_CODES
+from spikeport.deploy.cli.main import EXIT_CODES, main
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -48,3 +48,14 @@ def test_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert names["right"] > 0.97
     assert names["estimate"].energy_j > 0
     assert (tmp_path / "digits.spk").is_file()
+
+
+def test_commands_in_the_readme_name_options_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```\n(.*?)^```", readme, re.M | re.S))
+    lines = [line.partition("#")[0].split() for line in re.findall(r"^spikeport (.*)$", blocks, re.M)]
+    assert {line[0] for line in lines} >= {"inspect", "compile", "run", "estimate", "profiles", "verify", "export-lava"}
+    for line in lines:
+        assert main([line[0], "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert [option for option in line if re.match(r"--?[a-z]", option) and option not in shown] == []

@@ -33,7 +33,7 @@ def estimate_tables(records: Sequence[Mapping[str, Any]]) -> list[RenderableType
     for what, key in (("weakest evidence, energy", "evidence"), ("weakest evidence, latency", "latency_evidence")):
         rows.append({"what": what, **{str(i): record[key] for i, record in enumerate(records)}})
     first = records[0]
-    size = f"{first['samples']} samples, {first['steps']} chip steps each, {first['cores']} cores"
+    size = f"{first['samples']} samples, {first['steps']} chip steps each, cores: {first['cores']}"
     tables: list[RenderableType] = [columns(f"estimate ({size})", rows, {"what": "", **heads})]
     tables.append(columns("events per inference", _count_rows(first), {"event": "event", "count": "count"}))
     tables.append(columns("dynamic energy by layer (priced part)", _layer_rows(records), {"layer": "layer", **heads}))
@@ -83,9 +83,16 @@ def _caveats(record: Mapping[str, Any]) -> RenderableType:
     return facts(f"{record['profile']}: what to know", _caveat_rows(record))
 
 
+def _missing(record: Mapping[str, Any]) -> str:
+    """The keys without a price; where there is no price at all, that is shorter and says more."""
+    if record["missing"] and record["known_j"] == 0 and record["latency_s"] is None:
+        return f"anything that happened (JSON names the {len(record['missing'])} keys)"
+    return ", ".join(record["missing"])
+
+
 def _caveat_rows(record: Mapping[str, Any]) -> dict[str, str]:
     rows = {
-        "no price for": ", ".join(record["missing"]),
+        "no price for": _missing(record),
         "left out by the price list": "; ".join(record["not_covered"]),
         "notes": " ".join(record["notes"]),
     }
