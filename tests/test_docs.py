@@ -52,7 +52,7 @@ def test_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_commands_in_the_readme_name_options_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    blocks = "".join(re.findall(r"^```\n(.*?)^```", readme, re.M | re.S))
+    blocks = "".join(re.findall(r"^```\w*\n(.*?)^```$", readme, re.M | re.S))
     lines = [line.partition("#")[0].split() for line in re.findall(r"^spikeport (.*)$", blocks, re.M)]
     assert {line[0] for line in lines} >= {"inspect", "compile", "run", "estimate", "profiles", "verify", "export-lava"}
     for line in lines:
