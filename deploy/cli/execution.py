@@ -33,10 +33,10 @@ def run_chip(deployment: Deployment, data: Data, backend: str, record: Collectio
     Raises:
         DataError: shapes, names or the backend do not fit.
     """
+    populations = deployment.network.populations
+    check_labels(data, populations[deployment.network.outputs[0]].size)
     with progress(f"running {len(data.input)} samples") as report:
         run = deployment.run(data.input, backend, record, report)
-    check_labels(data, run.output.shape[2])
-    populations = deployment.network.populations
     layers = {
         name: Layer(activity.neurons, activity.payload, int(activity.spikes.sum()), activity.u_wraps, activity.v_clips)
         for name, activity in run.activity.populations.items()
@@ -66,6 +66,7 @@ def run_trained(
         DataError: shapes, names or codes do not fit; the network has several inputs or outputs.
     """
     codec = make_codec(encode, decode, network)
+    check_labels(data, int(np.prod(network.shapes[network.outputs[0]])))
     names = _recorded(network, record)
     spiking = [name for name in network.neurons if _spikes(network, name)]
     outputs: list[NDArray[Any]] = []
@@ -86,7 +87,6 @@ def run_trained(
                 kept[name].append(np.asarray(run.spikes[name]))
             report(min(first + BATCH, len(data.input)), len(data.input))
     output = np.concatenate(outputs)
-    check_labels(data, int(np.prod(output.shape[2:])))
     chosen = codec or codec_for(network)
     return Result(
         backend="float",
