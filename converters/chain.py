@@ -37,24 +37,25 @@ class Chain:
 
     def circuit(self, network: Network, code: InputCode) -> Circuit:
         """infer, fold, lower, align: from the trained network to the chip's vocabulary and clock."""
-        inferred = self._take("infer", infer(network))
-        folded = self._take("fold", fold(inferred))
-        lowered = self._take("lower", lower(folded, self.profile, code))
+        inferred = self._take("infer", lambda: infer(network))
+        folded = self._take("fold", lambda: fold(inferred))
+        lowered = self._take("lower", lambda: lower(folded, self.profile, code))
         check_circuit(lowered)
-        aligned = self._take("align", align(lowered, self.profile))
+        aligned = self._take("align", lambda: align(lowered, self.profile))
         check_circuit(aligned)
         return aligned
 
     def integers(self, circuit: Circuit, calibration: Calibration, choices: Choices) -> Quantized:
         """quantize: from floats to the integer program."""
-        return self._take("quantize", quantize(circuit, calibration, self.profile, choices, self.step))
+        return self._take("quantize", lambda: quantize(circuit, calibration, self.profile, choices, self.step))
 
     def placement(self, quantized: Quantized) -> Placement:
         """partition, place: onto cores and their seats."""
-        cores, binding = self._take("partition", partition(quantized.network, self.profile))
-        return self._take("place", place(cores, binding, quantized.network, self.profile))
+        cores, binding = self._take("partition", lambda: partition(quantized.network, self.profile))
+        return self._take("place", lambda: place(cores, binding, quantized.network, self.profile))
 
-    def _take(self, name: str, outcome: Outcome[R]) -> R:
+    def _take(self, name: str, run: Callable[[], Outcome[R]]) -> R:
         self.step(name)
+        outcome = run()
         self.findings += outcome.findings
         return outcome.result

@@ -80,6 +80,27 @@ class FloatPopulation:
         return replace(self, shift=shift)
 
 
+def memoryless(model: Model, shape: Shape) -> FloatPopulation:
+    """A population that keeps nothing from step to step: inputs, weighted readouts, relays."""
+    zero = np.zeros(())
+    return FloatPopulation(
+        shape=shape,
+        model=model,
+        current_decay=zero,
+        membrane_decay=zero,
+        threshold=np.ones(()),
+        comparison=">",
+        reset_amount=zero,
+        bias=zero,
+        max_spikes=1,
+        refractory=0,
+        v_min=None,
+        u_init=zero,
+        v_init=zero,
+        offset=zero,
+    )
+
+
 @dataclass(frozen=True)
 class DenseMap:
     """``weight`` (n_target, n_source) over C-order flattened populations."""

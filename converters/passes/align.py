@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
-from spikeport.converters.circuit import Circuit, Connection, FloatPopulation, SparseWeights
+from spikeport.converters.circuit import Circuit, Connection, FloatPopulation, SparseWeights, memoryless
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.errors import DoesNotFitError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile
@@ -140,22 +139,13 @@ def _relay(
 
 
 def _relay_population(source: FloatPopulation, shift: int) -> FloatPopulation:
-    """Memoryless neurons that send one step after each spike they receive, with its payload."""
-    zero: NDArray[np.float64] = np.zeros(())
-    return FloatPopulation(
-        shape=source.shape,
-        model="lif" if source.max_spikes == 1 else "lif_subtract",
-        current_decay=zero,
-        membrane_decay=zero,
+    """Neurons that send one step after each spike they receive, with its payload."""
+    if source.max_spikes == 1:
+        return replace(memoryless("lif", source.shape), threshold=np.full((), 0.5), shift=shift)
+    return replace(
+        memoryless("lif_subtract", source.shape),
         threshold=np.full((), 0.5),
-        comparison=">",
-        reset_amount=zero if source.max_spikes == 1 else np.ones(()),
-        bias=zero,
+        reset_amount=np.ones(()),
         max_spikes=source.max_spikes,
-        refractory=0,
-        v_min=None,
-        u_init=zero,
-        v_init=zero,
-        offset=zero,
         shift=shift,
     )

@@ -30,6 +30,7 @@ from spikeport.converters.circuit import (
     InputCode,
     Model,
     SparseWeights,
+    memoryless,
 )  # fmt: skip
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import (
@@ -103,20 +104,13 @@ def _population(name: str, network: Network, profile: Profile, code: InputCode, 
     shape = network.shapes[name]
     match network.nodes[name]:
         case Input():
-            return replace(_plain("input", shape), max_spikes=code.largest)
+            return replace(memoryless("input", shape), max_spikes=code.largest)
         case Output():
-            return _plain("integrator", shape)
+            return memoryless("integrator", shape)
         case Neuron() as neuron:
             return _neuron(name, neuron, shape, network, profile, findings)
         case other:
             raise ModelError(f"{name}: a {type(other).__name__} cannot be a population; run the pass fold first.")
-
-
-def _plain(model: Model, shape: Shape) -> FloatPopulation:
-    return FloatPopulation(
-        shape, model, current_decay=ZERO, membrane_decay=ZERO, threshold=np.ones(()), comparison=">",
-        reset_amount=ZERO, bias=ZERO, max_spikes=1, refractory=0, v_min=None, u_init=ZERO, v_init=ZERO, offset=ZERO,
-    )  # fmt: skip
 
 
 # ---- neurons ------------------------------------------------------------------------------------------------------
