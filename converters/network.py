@@ -1,5 +1,6 @@
 """Network: the trained network in discrete time, unambiguous and frozen.
 
+Conventional networks (`Activation`, `MaxPool`) are Networks, too: static input, one value per step.
 A reader settles dt, dialect and shapes; nothing after it needs to know which framework a graph came from.
 All nodes act within one time step t = 0, 1, ...; an edge with ``delay`` d carries what its source gave at t - d
 (zeros before the start). Edges that meet at a node are summed.
@@ -76,9 +77,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Scale:
-    """y = factor * x; ``factor`` broadcasts against the input's shape."""
+    """y = factor * x + bias; both broadcast against the input's shape."""
 
     factor: Array
+    bias: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,28 @@ class Flatten:
 
     start: int
     end: int
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same C-order values in another ``shape`` (of one sample's step)."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Permute:
+    """torch.permute of one sample's step: axis i of the output is axis ``axes[i]`` of the input."""
+
+    axes: Shape
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Zeros of ``shape`` that hold x from ``offset`` on: one part of a concatenation, or asymmetric padding."""
+
+    shape: Shape
+    offset: Shape
 
 
 @dataclass(frozen=True)
@@ -177,8 +201,60 @@ class Neuron:
     u_init: Array = field(default_factory=_zero)
 
 
-LinearNode: TypeAlias = Linear | Conv | Pool | Scale | Flatten | Delay | SparseMap
-Node: TypeAlias = Input | Output | LinearNode | Neuron
+@dataclass(frozen=True)
+class Activation:
+    """A rectifier of a conventional network: y = min(max(x, 0), ceiling), in ``levels`` equal steps where they are set.
+
+    Memoryless; `spikeport.converters.passes.convert` replaces it by neurons. With levels L (Bu et al. 2022, QCFS,
+    arXiv:2303.04347, eq. 15)::  y = ceiling / L · clip(floor(x · L / ceiling + 1/2), 0, L)
+
+    Attributes:
+        ceiling: broadcasts to the input's shape; None for a plain ReLU.
+        levels: how many steps above zero, or None for a continuous activation.
+    """
+
+    ceiling: Array | None = None
+    levels: int | None = None
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over windows of the last two axes (torch's, padded with minus infinity); memoryless, not linear."""
+
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+
+
+@dataclass(frozen=True)
+class SigmaDelta:
+    """A unit that sends changes of its activation, and adds up changes that it receives (Loihi 2, graded spikes).
+
+    One time step, x being the summed input (source: lava-nc 0.10.0 `AbstractSigmaDeltaModel`)::
+
+        sigma[t] = sigma[t-1] + x[t]                    (sigma[t] = x[t] where not ``sums``)
+        act[t]   = max(sigma[t] + bias, 0)              (without the max where not ``rectified``)
+        d[t]     = act[t] - act[t-1] + residue[t-1]
+        y[t]     = d[t] where |d[t]| >= threshold, else 0;   residue[t] = d[t] - y[t]
+        y[t]     = act[t] instead, where not ``sends_changes``
+
+    Attributes:
+        threshold: smallest change that is sent; 0 sends every change.
+        bias: added to the sum, inside the activation.
+        sums: False for an input unit, which receives values, not changes.
+        rectified: ReLU, else the identity.
+        sends_changes: False for an output unit, whose activation is read out.
+    """
+
+    threshold: Array
+    bias: Array = field(default_factory=_zero)
+    sums: bool = True
+    rectified: bool = True
+    sends_changes: bool = True
+
+
+LinearNode: TypeAlias = Linear | Conv | Pool | Scale | Flatten | Reshape | Permute | Embed | Delay | SparseMap
+Node: TypeAlias = Input | Output | LinearNode | Neuron | Activation | MaxPool | SigmaDelta
 
 
 @dataclass(frozen=True)
