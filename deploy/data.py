@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Shape
-from spikeport.deploy.events import Binning, bin_events
-from spikeport.deploy.npz import Archive
 from spikeport.errors import DataError
+from spikeport.models.data.events import Binning, bin_events
+from spikeport.models.data.npz import Archive
 
 LABELS = ("label", "labels")
 

@@ -6,8 +6,8 @@ import pytest
 
 from spikeport.converters.write.atomic import atomic_write
 from spikeport.deploy.data import data_hash, load_data
-from spikeport.deploy.events import Binning, bin_events
 from spikeport.errors import DataError, OutputError
+from spikeport.models.data.events import Binning, bin_events
 
 SPIKES = np.random.default_rng(0).integers(0, 2, (3, 5, 4), dtype=np.uint8)
 EVENT = np.dtype([("x", "u1"), ("y", "u1"), ("p", "u1"), ("t", "<u4")])

@@ -263,7 +263,7 @@ def test_data_that_cannot_be_run(folder, capsys, case):
 
 
 def test_zip_bomb_is_not_unpacked(folder, capsys, monkeypatch):
-    monkeypatch.setattr("spikeport.deploy.npz.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("spikeport.models.data.npz.MAX_BYTES", 1 << 20)
     monkeypatch.setattr("numpy.lib.format.read_array", lambda *_, **__: pytest.fail("it was unpacked"))
     bomb = zipped(input=npy_header((1 << 10, 1 << 10)) + bytes(8 << 20))
     assert len(bomb) < 1 << 14

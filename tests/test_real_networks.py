@@ -9,7 +9,7 @@ from spikeport.converters.read.nir import read_nir
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.compile import CompileOptions, compile_network
 from spikeport.deploy.data import load_data
-from spikeport.deploy.events import Binning
+from spikeport.models.data.events import Binning
 
 
 def test_braille_hidden_spikes_are_snntorchs_where_lavas_were_not(shared_data: Path) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.data import Data, load_data
 from spikeport.deploy.encode import Encoder, check_shape
-from spikeport.deploy.events import Binning
-from spikeport.deploy.npz import Archive
 from spikeport.errors import DataError, DeploymentFileError, ModelError
+from spikeport.models.data.events import Binning
+from spikeport.models.data.npz import Archive
 
 if TYPE_CHECKING:
     from spikeport.converters.network import Network, Shape

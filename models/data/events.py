@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Shape
-from spikeport.deploy.npz import MAX_BYTES
 from spikeport.errors import DataError
+from spikeport.models.data.npz import MAX_BYTES
 
 
 @dataclass(frozen=True)

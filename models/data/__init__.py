@@ -1,0 +1,1 @@
+"""Recordings and data sets: reading their files, cutting event streams into time steps, splits."""
