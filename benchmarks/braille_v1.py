@@ -23,7 +23,7 @@ from spikeport.converters.network import Edge, Input, Linear, Network, Neuron, N
 from spikeport.converters.passes.infer import infer
 from spikeport.converters.read.nir import read_nir
 from spikeport.converters.write.nir import write_nir
-from spikeport.models.surrogate import spike
+from spikeport.models.surrogate import FastSigmoid
 
 TAXELS = (1, 2, 6, 10)  # the other eight never move in this recording
 THRESHOLDS = (4, 12)  # sensor units; sensor noise at rest stays within about 4
@@ -85,7 +85,7 @@ def cuba(current: Tensor, v: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]
     """One step of the neuron above: spikes, current, membrane; all shaped like ``x``."""
     current = CURRENT_DECAY * current + x
     w = MEMBRANE_DECAY * v + current
-    s = spike(w - 1.0, SLOPE)
+    s = FastSigmoid(SLOPE)(w - 1.0)
     return s, current, w * (1.0 - s.detach())
 
 

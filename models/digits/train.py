@@ -19,7 +19,7 @@ from spikeport.converters.network import Conv, Edge, Flatten, Input, Linear, Net
 from spikeport.converters.passes.infer import infer
 from spikeport.converters.write.nir import write_nir
 from spikeport.models.digits import DIALECT, DT, STEPS, load_test, load_train
-from spikeport.models.surrogate import spike
+from spikeport.models.surrogate import FastSigmoid
 
 CHANNELS = (16, 32)
 DECAY = 0.9
@@ -64,7 +64,7 @@ class DigitsNet(nn.Module):
 def lif(v: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """One step of the neuron above: spikes and the new membrane potential, shaped like ``x``."""
     w = DECAY * v + x
-    s = spike(w - 1.0, SLOPE)
+    s = FastSigmoid(SLOPE)(w - 1.0)
     return s, w * (1.0 - s.detach())
 
 
