@@ -8,17 +8,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
+from torch.nn import functional
 
 from spikeport.converters.build import leaky, sequential
 from spikeport.converters.network import (
+    Activation,
     Delay,
     Edge,
+    Embed,
     Input,
     Linear,
+    MaxPool,
     Network,
     Neuron,
+    Node,
     Output,
+    Permute,
     Pool,
+    Reshape,
     Scale,
     SparseMap,
 )
@@ -193,3 +200,43 @@ def test_only_neurons_can_be_recorded() -> None:
     network = sequential([("lif", leaky(0.9))], (3,), 1e-3)
     with pytest.raises(DataError, match="'input' is no neuron; those that can be recorded: lif"):
         run_float(network, np.zeros((1, 1, 3)), record=["input"])
+
+
+def alone(node: Node, x: np.ndarray) -> np.ndarray:
+    """What one node gives for one step's input."""
+    network = sequential([("node", node)], x.shape, 1e-3)
+    return run_float(network, x[None, None]).outputs["output"][0, 0]
+
+
+X = np.arange(24, dtype=np.float32).reshape(2, 3, 4) - 8
+
+
+def test_memoryless_nodes_give_what_their_docstrings_say() -> None:
+    bias = np.array([[[1.0]], [[2.0]]], np.float32)
+    np.testing.assert_array_equal(alone(Scale(np.float32(3) + 0 * bias, bias), X), 3 * X + bias)
+    np.testing.assert_array_equal(alone(Reshape((4, 6)), X), X.reshape(4, 6))
+    np.testing.assert_array_equal(alone(Permute((2, 0, 1)), X), X.transpose(2, 0, 1))
+    np.testing.assert_array_equal(alone(Embed((4, 3, 7), (1, 0, 2)), X), np.pad(X, ((1, 1), (0, 0), (2, 1))))
+    np.testing.assert_array_equal(alone(Activation(), X), np.maximum(X, 0))
+    np.testing.assert_array_equal(alone(Activation(np.full(4, 6, np.float32)), X), np.clip(X, 0, 6))
+    expected = functional.max_pool2d(torch.from_numpy(X), (2, 3), (1, 2), (1, 1)).numpy()
+    np.testing.assert_array_equal(alone(MaxPool((2, 3), (1, 2), (1, 1)), X), expected)
+
+
+def test_an_activation_in_levels_rounds_to_the_nearest_one_below_its_ceiling() -> None:
+    x = np.array([-1.0, 0.2, 0.25, 0.7, 0.75, 1.2, 1.6, 1.9, 9.0], np.float32)
+    given = alone(Activation(np.float32(2) * np.ones((), np.float32), 4), x)
+    np.testing.assert_array_equal(given, [0, 0, 0.5, 0.5, 1, 1, 1.5, 2, 2])
+
+
+def test_gradients_pass_an_activation_in_levels_straight() -> None:
+    network = sequential([("act", Activation(np.ones((), np.float32), 4))], (4,), 1e-3)
+    x = torch.tensor([[[-0.5, 0.3, 0.6, 1.5]]], requires_grad=True)
+    ceiling = torch.tensor(1.0, requires_grad=True)
+    outputs, _, _ = run_tensors(network, {"input": x}, parameters={("act", "ceiling"): ceiling})
+    outputs["output"].sum().backward()
+    assert x.grad is not None
+    assert ceiling.grad is not None
+    assert x.grad.tolist() == [[[0, 1, 1, 0]]]
+    # Within the range the rounding error over the ceiling (here -0.05 - 0.1), above it 1.
+    assert ceiling.grad.item() == pytest.approx(1 + (0.25 - 0.3) + (0.5 - 0.6))

@@ -17,27 +17,33 @@ from torch.nn import functional
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import (
+    Activation,
     Conv,
     Delay,
     Edge,
+    Embed,
     Flatten,
     Input,
     Linear,
+    MaxPool,
     Network,
     Neuron,
     Node,
     Output,
+    Permute,
     Pool,
+    Reshape,
     Scale,
     Shape,
     SparseMap,
 )
 from spikeport.converters.passes.fold import fold
+from spikeport.converters.passes.infer import infer
 from spikeport.errors import DoesNotFitError, ModelError, UnsupportedOnChipError
 
 Values = NDArray[np.float64]
 RNG = np.random.default_rng(7)
-POPULATIONS = (Input, Neuron, Output)
+POPULATIONS = (Input, Neuron, Activation, MaxPool, Output)
 
 
 # ---- a slow oracle, one node and one step at a time ----------------------------------------------------------------
@@ -63,8 +69,16 @@ def step(node: Node, x: Values, folded: bool) -> Values:
             pooled = functional.avg_pool2d(padded.reshape(-1, 1, *padded.shape[-2:]), kernel, stride)
             pooled = pooled.reshape(*x.shape[:-2], *pooled.shape[-2:]).numpy()
             return pooled * (np.prod(kernel) if kind == "sum" else 1.0)
-        case Scale(factor):
-            return x * factor
+        case Scale(factor, bias):
+            return x * factor + (0.0 if bias is None else bias)
+        case Reshape(shape):
+            return x.reshape(shape)
+        case Permute(axes):
+            return x.transpose(axes)
+        case Embed(shape, offset):
+            whole = np.zeros(shape)
+            whole[tuple(slice(o, o + n) for o, n in zip(offset, x.shape, strict=True))] = x
+            return whole
         case Flatten(start, end):
             return torch.flatten(_torch(x), start, end).numpy()
         case SparseMap(matrix, bias, shape):
@@ -241,7 +255,22 @@ def test_one_dimensional_convolutions_fold(size: int, kernel: int, stride: int, 
     folded(chain((2, size), conv1=first, scale=Scale(normal(4, 1)), conv2=then))
 
 
-LINKS = st.sampled_from(["scale", "scale_per_channel", "scale_per_neuron", "pool", "average", "conv", "biased"])
+LINKS = st.sampled_from(
+    [
+        "beside",
+        "padded",
+        "shift",
+        "turned",
+        "rows",
+        "scale",
+        "scale_per_channel",
+        "scale_per_neuron",
+        "pool",
+        "average",
+        "conv",
+        "biased",
+    ]
+)
 
 
 @given(st.lists(LINKS, max_size=4), st.booleans())
@@ -249,18 +278,23 @@ LINKS = st.sampled_from(["scale", "scale_per_channel", "scale_per_neuron", "pool
 def test_any_chain_is_one_map(links: list[str], flat: bool) -> None:
     shape, nodes = (2, 18, 16), {}
     for k, link in enumerate(links):
+        channels, height, width = shape
         nodes[f"{link}{k}"] = {
-            "scale": Scale(normal()), "scale_per_channel": Scale(normal(2, 1, 1)),
-            "scale_per_neuron": Scale(normal(*shape)),
-            "pool": pool(2), "average": pool(2, "average", stride=1, padding=1), "conv": conv(2, 2, (3, 2), padding=1),
-            "biased": conv(2, 2, (2, 3), padding=1, bias=True),
+            "beside": Embed((channels + 3, height, width), (1, 0, 0)),
+            "padded": Embed((channels, height + 1, width + 5), (0, 0, 3)),
+            "shift": Scale(normal(channels, 1, 1), normal(channels, 1, 1)),
+            "turned": Permute((0, 2, 1)), "rows": Reshape((channels, width, height)),
+            "scale": Scale(normal()),
+            "scale_per_neuron": Scale(normal(*shape)), "scale_per_channel": Scale(normal(channels, 1, 1)),
+            "pool": pool(2), "average": pool(2, "average", stride=1, padding=1),
+            "conv": conv(channels, 2, (3, 2), padding=1), "biased": conv(channels, 2, (2, 3), padding=1, bias=True),
         }[link]  # fmt: skip
         shape = step(nodes[f"{link}{k}"], np.zeros(shape), folded=False).shape
     if flat:
         size = int(np.prod(shape))
         nodes |= {"flatten": Flatten(0, 2), "gain": Scale(normal(size)), "fc": Linear(normal(5, size), normal(5))}
     result, _ = folded(chain((2, 18, 16), **nodes))
-    assert len(result.nodes) == (3 if nodes else 2)
+    assert len(result.nodes) == (3 if flat or set(links) - {"rows"} else 2)
 
 
 # ---- the form that comes out ---------------------------------------------------------------------------------------
@@ -316,6 +350,60 @@ def test_a_pool_over_other_than_three_axes_is_sparse() -> None:
     result, findings = folded(chain((6, 8), pool=pool(2)))
     assert isinstance(only_linear(result)[1], SparseMap)
     assert "last two of 2 axes" in findings[0].message
+
+
+def test_a_pool_along_one_axis_and_a_convolution_are_one_convolution() -> None:
+    along = Pool("average", (1, 2), (1, 2), (0, 0))
+    result, findings = folded(chain((3, 8), pool=along, conv=conv(3, 4, (3,), padding=1)))
+    assert isinstance(only_linear(result)[1], Conv)
+    assert findings == ()
+
+
+@pytest.mark.parametrize("ends", [(0, 1), (1, 0), (1, 1), (0, 3), (2, 0)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_padding_before_a_convolution_stays_a_convolution(ends: Shape, stride: int) -> None:
+    padded = Embed((2, 8 + sum(ends), 7 + sum(ends)), (0, ends[0], ends[0]))
+    result, findings = folded(chain((2, 8, 7), pad=padded, conv=conv(2, 3, (3, 3), stride=stride, padding=1)))
+    assert isinstance(only_linear(result)[1], Conv)
+    assert findings == ()
+
+
+def test_a_convolution_of_concatenated_channels_becomes_one_slice_for_each_branch() -> None:
+    nodes = {"input": Input((3, 6, 6)), "a": neuron(3, 6, 6), "wide": conv(3, 5, (1, 1)), "b": neuron(5, 6, 6),
+             "part_a": Embed((8, 6, 6), (0, 0, 0)), "part_b": Embed((8, 6, 6), (3, 0, 0)),
+             "norm": Scale(normal(8, 1, 1), normal(8, 1, 1)), "conv": conv(8, 4, (3, 3), bias=True),
+             "c": neuron(4, 4, 4), "output": Output((4, 4, 4))}  # fmt: skip
+    edges = "input>a a>wide wide>b a>part_a b>part_b part_a>norm part_b>norm norm>conv conv>c c>output"
+    result, findings = folded(net(nodes, edges))
+    slices = sorted(node.weight.shape for node in result.nodes.values() if isinstance(node, Conv))
+    assert slices == [(4, 3, 3, 3), (4, 5, 3, 3), (5, 3, 1, 1)]
+    assert findings == ()
+
+
+def test_channels_beside_others_are_single_synapses_not_an_empty_kernel() -> None:
+    result, _ = folded(chain((2, 4, 4), beside=Embed((16, 4, 4), (3, 0, 0)), shift=Scale(normal(16, 1, 1))))
+    _, node = only_linear(result)
+    assert isinstance(node, SparseMap)
+    assert node.matrix.nnz == 32
+
+
+def test_a_linear_map_of_concatenated_vectors_is_a_linear_map_for_each() -> None:
+    nodes = {"input": Input((3,)), "n": neuron(3), "first": Embed((6,), (0,)), "second": Embed((6,), (3,)),
+             "fc": Linear(normal(4, 6), normal(4)), "output": Output((4,))}  # fmt: skip
+    result, _ = folded(net(nodes, "input>first input>n n>second first>fc second>fc fc>output"))
+    assert sorted(n.weight.shape for n in result.nodes.values() if isinstance(n, Linear)) == [(4, 3), (4, 3)]
+
+
+def test_activations_and_max_pools_are_populations() -> None:
+    nodes = {"input": Input((2, 6, 6)), "conv": conv(2, 3, (3, 3)), "norm": Scale(normal(3, 1, 1), normal(3, 1, 1)),
+             "relu": Activation(), "max": MaxPool((2, 2), (2, 2), (0, 0)), "flat": Reshape((12,)),
+             "fc": Linear(normal(5, 12)), "output": Output((5,))}  # fmt: skip
+    names = list(nodes)
+    network = Network(nodes, tuple(map(Edge, names, names[1:])), {}, 1.0, "nir")
+    result = fold(infer(network).result).result
+    assert list(result.nodes) == ["input", "conv", "relu", "max", "fc", "output"]
+    assert isinstance(result.nodes["conv"], Conv)
+    assert result.nodes["conv"].bias is not None
 
 
 def test_pool_flatten_linear_is_a_linear_with_more_columns() -> None:

@@ -6,7 +6,22 @@ import numpy as np
 import pytest
 
 from spikeport.converters.build import leaky, sequential
-from spikeport.converters.network import Conv, Edge, Flatten, Input, Linear, Network, Output, Pool, Scale
+from spikeport.converters.network import (
+    Activation,
+    Conv,
+    Edge,
+    Embed,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool,
+    Network,
+    Output,
+    Permute,
+    Pool,
+    Reshape,
+    Scale,
+)
 from spikeport.converters.passes.infer import check, infer
 from spikeport.errors import ModelError
 
@@ -46,6 +61,15 @@ WRONG = {
     "pool": ([("p", Pool("sum", (2, 2), (2, 2), (0, 0)))], "'p' pools over two axes"),
     "flatten": ([("f", Flatten(0, 3))], "'f' flattens axes 0 to 3"),
     "scale": ([("s", Scale(np.ones(3, np.float32)))], "'s': its factor has shape \\(3,\\)"),
+    "scale bias": ([("s", Scale(np.ones(1), np.ones((2, 4))))], "'s': its bias has shape \\(2, 4\\)"),
+    "reshape": ([("r", Reshape((3, 2)))], "'r' reads \\(4,\\) as \\(3, 2\\)"),
+    "permute": ([("p", Permute((1,)))], "'p' puts the axes \\(1,\\) in order"),
+    "embed": ([("e", Embed((6,), (3,)))], "'e' puts \\(4,\\) at \\(3,\\) into \\(6,\\)"),
+    "embed rank": ([("e", Embed((1, 6), (0, 1)))], "'e' puts"),
+    "max pool": ([("m", MaxPool((2, 2), (2, 2), (0, 0)))], "'m' pools over two axes"),
+    "ceiling shape": ([("a", Activation(np.ones(3)))], "'a': its ceiling has shape \\(3,\\)"),
+    "ceiling value": ([("a", Activation(np.zeros(1)))], "'a': its ceiling goes down to 0"),
+    "levels": ([("a", Activation(None, 4))], "'a' has 4 levels below a ceiling of None"),
     "neuron": ([("n", leaky(np.full(3, 0.5, np.float32)))], "'n': its membrane_decay has shape \\(3,\\)"),
 }
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeport.converters.circuit import Circuit, DenseMap, FloatPopulation
-from spikeport.converters.network import Edge, Input, Linear, Network, Neuron, Output
+from spikeport.converters.network import Activation, Edge, Input, Linear, Network, Neuron, Output
 from spikeport.converters.passes.infer import infer
 from spikeport.converters.passes.lower import lower
 from spikeport.deploy.backends.float import run_float
@@ -144,3 +144,9 @@ def test_an_analog_neuron_may_not_feed_another() -> None:
     neuron = Neuron(membrane_decay=full(0.9), threshold=full(1.0), spiking=False, reset="none")
     with pytest.raises(UnsupportedOnChipError, match=r"lif: its membrane potential feeds rec"):
         lower(network(neuron, loop=True), LOIHI2)
+
+
+def test_a_conventional_network_is_sent_to_convert() -> None:
+    ann = network(Activation())  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedOnChipError, match=r"lif \(Activation\): .* spikeport convert"):
+        lower(ann, LOIHI2)

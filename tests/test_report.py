@@ -10,7 +10,17 @@ from rich.console import Console
 
 import spikeport
 from spikeport.converters.build import leaky, sequential
-from spikeport.converters.network import Linear, Network, Neuron
+from spikeport.converters.network import (
+    Activation,
+    Embed,
+    Linear,
+    MaxPool,
+    Network,
+    Neuron,
+    Permute,
+    Reshape,
+    Scale,
+)
 from spikeport.deploy.cli import demonstration
 from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables
 from spikeport.deploy.report.network_record import network_record, network_tables
@@ -37,6 +47,18 @@ def test_a_lower_bound_and_a_starting_value_are_shown_where_they_are_set():
     head, row = (next(line for line in special.splitlines() if word in line) for word in ("v at least", " v > "))
     assert "v at first" in head
     assert row.split()[-2:] == ["-2.5", "0.25"]
+
+
+def test_layers_of_conventional_networks_are_printed():
+    one = np.ones((), np.float32)
+    layers = {
+        "norm": Scale(2 * one, 3 * one), "rows": Reshape((2, 4)), "turn": Permute((1, 0)), "pad": Embed((4, 3), (0, 1)),
+        "max": MaxPool((2, 1), (2, 1), (0, 0)), "relu": Activation(), "steps": Activation(6 * one, 8),
+    }  # fmt: skip
+    shown = printed(network_tables(network_record(sequential(list(layers.items()), (8,), 1e-3))))
+    for text in ("factor 2, bias 3", "to 2×4", "axes 1×0", "into 4×3, offset 0×1", "max pool", "kernel 2×1",
+                 "quantised relu", "ceiling 6, levels 8"):  # fmt: skip
+        assert text in shown
 
 
 def test_each_gain_has_its_name():

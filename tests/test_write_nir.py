@@ -12,11 +12,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeport.converters.build import leaky, sequential
-from spikeport.converters.network import Conv, Delay, Edge, Flatten, Linear, Network, Neuron, Node, Pool, Scale
+from spikeport.converters.network import (
+    Activation,
+    Conv,
+    Delay,
+    Edge,
+    Flatten,
+    Linear,
+    Network,
+    Neuron,
+    Node,
+    Pool,
+    Reshape,
+    Scale,
+)
 from spikeport.converters.passes.infer import infer
 from spikeport.converters.read.nir import read_nir
 from spikeport.converters.write.nir import write_nir
-from spikeport.errors import OutputError
+from spikeport.errors import OutputError, UnsupportedNodeError
 
 
 def equal_nodes(a: Node, b: Node) -> bool:
@@ -137,3 +150,17 @@ def test_unwritable_place_is_one_error_and_leaves_nothing(tmp_path: Path) -> Non
 def test_name_that_hdf5_would_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"'a/b'.*Rename"):
         write_nir(sequential([("a/b", leaky(0.9))], (2,), 1e-3), tmp_path / "a.nir")
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (Activation(), r"'node' is a Activation, .* Convert the network to a spiking one"),
+        (Reshape((2, 2)), r"'node' is a Reshape, .* Compile the network directly"),
+        (Scale(np.ones(1, np.float32), np.ones(1, np.float32)), r"'node' adds a bias"),
+    ],
+)
+def test_what_nir_has_no_word_for_is_refused_with_a_way_out(tmp_path: Path, node: Node, reason: str) -> None:
+    with pytest.raises(UnsupportedNodeError, match=reason):
+        write_nir(sequential([("node", node)], (4,), 1e-3), tmp_path / "a.nir")
+    assert not list(tmp_path.iterdir())

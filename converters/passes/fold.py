@@ -1,17 +1,19 @@
-"""fold: at most one linear node between any two of Input, Neuron and Output. Network in, equivalent Network out.
+"""fold: at most one linear node between any two populations. Network in, equivalent Network out.
+
+Populations are what is not linear: Input, Output, Neuron, SigmaDelta, and Activation and MaxPool of an ANN.
 
 What comes out, on every path::
 
     source -> [Delay] -> Linear | Conv | SparseMap -> target          or          source -> [Delay] -> target
 
-* A folded linear node has one source and one target. Edges carry C-order flattened values, so Flatten is gone:
-  a Linear acts on its whole flattened source, a Conv on its source in the source's own axes, giving ``shapes[name]``,
-  and the target reads that in its own axes.
+* A folded linear node has one source and one target. Edges carry C-order flattened values, so Flatten and Reshape
+  are gone: a Linear acts on its whole flattened source, a Conv on its source in the source's own axes, giving
+  ``shapes[name]``, and the target reads that in its own axes.
 * Steps of delay that all source neurons share stand on the edge out of the source; a Delay node is left only where
   neurons differ.
-* Pools and channel-wise factors are convolutions, and convolutions in a row are one wherever that is exact
-  (`spikeport.converters.passes.fold_conv`); a factor of a whole map melts into it; what is left becomes a Linear, or a
-  SparseMap where that is smaller or nothing else is exact.
+* Pools, channel-wise factors, padding and parts of concatenations (Embed) are convolutions, and convolutions in a row
+  are one wherever that is exact (`spikeport.converters.passes.fold_conv`); a factor of a whole map melts into it; what
+  is left becomes a Linear, or a SparseMap where that is smaller or nothing else is exact.
 
 Exact in real arithmetic. Products are computed in float64 and stored in float64 where a part of the path was float64,
 else rounded once to float32: a relative error of at most 2^-24 per weight, none at all for pools that do not overlap

@@ -1,6 +1,6 @@
 """One linear map after another as one linear map, in the cheapest form that is exact.
 
-All composing happens in float64. Values between maps are C-order flattened, so a Flatten changes nothing here.
+All composing happens in float64. Values between maps are C-order flattened, so Flatten and Reshape change nothing here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from spikeport.converters.network import Array, Conv, Flatten, Linear, Pool, Scale, Shape, SparseMap
+from spikeport.converters.network import (
+    Array,
+    Conv,
+    Embed,
+    Flatten,
+    Linear,
+    Permute,
+    Pool,
+    Reshape,
+    Scale,
+    Shape,
+    SparseMap,
+)
 from spikeport.converters.passes.fold_conv import compose_convs
 from spikeport.converters.passes.fold_matrix import (
     Floats,
@@ -22,6 +34,7 @@ from spikeport.converters.passes.fold_matrix import (
     as_matrix,
     check_size,
     conv_shape,
+    embed_as_conv,
     pool_as_conv,
 )
 
@@ -61,13 +74,20 @@ def as_map(node: MatrixNode, source: Shape, target: Shape) -> Map:
             return Map(plain, source, target, None if bias is None else _spread(bias, conv_shape(node, source)))
         case Pool() if len(source) == 3:
             return Map(pool_as_conv(node, source[0]), source, target)
+        case Pool(kernel=(1, _), stride=(1, _), padding=(0, _)) if len(source) == 2:
+            return Map(pool_as_conv(node, source[0], axes=1), source, target)
+        case Embed() if len(source) in (2, 3):
+            return Map(embed_as_conv(node, source), source, target)
         case Pool():
             why = f"it pools the last two of {len(source)} axes, which is no convolution over channels"
             return Map(SparseMap(as_matrix(node, source), None, target), source, target, why=why)
-        case Scale(factor):
-            return Map(_scale(np.broadcast_to(factor, source)), source, target)
-        case Flatten():
+        case Scale(factor, bias):
+            flat_bias = None if bias is None else np.broadcast_to(bias, source).astype(np.float64).reshape(-1)
+            return Map(_scale(np.broadcast_to(factor, source)), source, target, flat_bias)
+        case Flatten() | Reshape():
             return Map(_scale(np.ones(prod(source))), source, target)
+        case Permute() | Embed():
+            return Map(SparseMap(as_matrix(node, source), None, target), source, target, why="it moves single values")
         case SparseMap(matrix, bias, _):
             plain_map = SparseMap(csr_array(matrix.astype(np.float64)), None, target)
             return Map(plain_map, source, target, None if bias is None else bias.astype(np.float64))
@@ -104,6 +124,8 @@ def finished(composed: Map, source: Shape, dtype: np.dtype[np.floating]) -> tupl
     if isinstance(node, Scale):
         node, why = _standing_scale(node, source)
         composed = replace(composed, source=source, target=source)
+    if isinstance(node, Conv) and _mostly_empty(node):
+        node, why = SparseMap(as_matrix(node, composed.source), None, composed.target), "few channels are joined"
     if isinstance(node, Conv):
         channel_bias = None if bias is None else _per_channel(bias, composed.target)
         if source == composed.source and (bias is None) == (channel_bias is None):
@@ -224,6 +246,12 @@ def _standing_scale(scale: Scale, source: Shape) -> tuple[Conv | SparseMap, str]
     ones = (1,) * (len(source) - 1)
     weight = factor.reshape(-1, 1, *ones)
     return Conv(weight, None, ones, (0,) * len(ones), ones, groups=source[0]), ""
+
+
+def _mostly_empty(conv: Conv) -> bool:
+    """Whether few pairs of channels are joined at all, as where a concatenation puts channels beside others."""
+    joined = np.any(conv.weight, axis=tuple(range(2, conv.weight.ndim)))
+    return float(np.mean(joined)) < LEAST_DENSE
 
 
 def _why_no_conv(source: Shape, composed: Map) -> str:

@@ -13,10 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import block_diag, coo_array, csr_array, diags_array, eye_array
 
-from spikeport.converters.network import Conv, Flatten, Linear, Pool, Scale, Shape, SparseMap
+from spikeport.converters.network import (
+    Conv,
+    Embed,
+    Flatten,
+    Linear,
+    Permute,
+    Pool,
+    Reshape,
+    Scale,
+    Shape,
+    SparseMap,
+)
 from spikeport.errors import DoesNotFitError
 
-MatrixNode: TypeAlias = Linear | Conv | Pool | Scale | Flatten | SparseMap
+MatrixNode: TypeAlias = Linear | Conv | Pool | Scale | Flatten | Reshape | Permute | Embed | SparseMap
 Floats: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int64]
 Index: TypeAlias = tuple[Any, ...]
@@ -46,8 +57,12 @@ def as_matrix(node: MatrixNode, in_shape: Shape) -> csr_array:
             return _unrolled(pool_as_conv(node, images[0]), images)
         case Scale(factor):
             return csr_array(diags_array(_flat(factor, in_shape)))
-        case Flatten():
+        case Flatten() | Reshape():
             return csr_array(eye_array(prod(in_shape)))
+        case Permute(axes):
+            return _selection(np.arange(prod(in_shape)).reshape(in_shape).transpose(axes).reshape(-1))
+        case Embed():
+            return csr_array(_selection(_embedded_at(node, in_shape), prod(node.shape)).T)
         case SparseMap(matrix):
             return csr_array(matrix.astype(np.float64))
 
@@ -63,14 +78,33 @@ def apply(node: MatrixNode, in_shape: Shape, values: Floats) -> Floats:
             return np.asarray(as_matrix(node, in_shape) @ values)
 
 
-def pool_as_conv(pool: Pool, channels: int) -> Conv:
-    """The depthwise convolution that a pool is: every channel its own group, one constant kernel.
+def pool_as_conv(pool: Pool, channels: int, axes: int = 2) -> Conv:
+    """The depthwise convolution that a pool along the last ``axes`` is: each channel a group, one constant kernel.
 
     Exact including the borders: sums see zeros in the padding, averages count them, and sizes round down in both.
     """
     value = 1.0 if pool.kind == "sum" else 1.0 / prod(pool.kernel)
-    weight = np.full((channels, 1, *pool.kernel), value)
-    return Conv(weight, None, pool.stride, pool.padding, (1,) * len(pool.kernel), channels)
+    weight = np.full((channels, 1, *pool.kernel[-axes:]), value)
+    return Conv(weight, None, pool.stride[-axes:], pool.padding[-axes:], (1,) * axes, channels)
+
+
+def embed_as_conv(embed: Embed, in_shape: Shape) -> Conv:
+    """The convolution that an Embed along channels and pixels is; ``in_shape`` (C, one or two axes).
+
+    Each axis is padded by its offset b before and e behind the pixels; torch's padding is symmetric, so the kernel of
+    one tap gets |b - e| empty taps on the side that asks for less.
+    """
+    pixels = zip(embed.offset[1:], embed.shape[1:], in_shape[1:], strict=True)
+    ends = [(before, whole - before - held) for before, whole, held in pixels]
+    kernel = [1 + abs(after - before) for before, after in ends]
+    groups = in_shape[0] if embed.shape[0] == in_shape[0] else 1
+    weight = np.zeros((embed.shape[0], in_shape[0] // groups, *kernel))
+    channels = np.arange(in_shape[0])
+    tap = tuple(max(after - before, 0) for before, after in ends)
+    at_tap: Index = (embed.offset[0] + channels, channels if groups == 1 else 0, *tap)
+    weight[at_tap] = 1.0
+    ones = (1,) * len(ends)
+    return Conv(weight, None, ones, tuple(max(pair) for pair in ends), ones, groups)
 
 
 def conv_shape(conv: Conv, in_shape: Shape) -> Shape:
@@ -94,6 +128,18 @@ def check_size(synapses: int, what: str) -> None:
 
 def _flat(values: NDArray[np.floating], shape: Shape) -> Floats:
     return np.broadcast_to(values.astype(np.float64), shape).reshape(-1)
+
+
+def _selection(taken: Indices, n_in: int | None = None) -> csr_array:
+    """y[i] = x[taken[i]] as a matrix of ones."""
+    rows = np.arange(len(taken))
+    return csr_array(coo_array((np.ones(len(taken)), (rows, taken)), shape=(len(taken), n_in or len(taken))))
+
+
+def _embedded_at(embed: Embed, in_shape: Shape) -> Indices:
+    """Where each flat input element stands in the flat output."""
+    axes = (o + np.arange(n) for o, n in zip(embed.offset, in_shape, strict=True))
+    return np.asarray(np.ravel_multi_index(np.ix_(*axes), embed.shape), dtype=np.int64).reshape(-1)
 
 
 def _block_diagonal(weight: NDArray[np.floating], blocks: int) -> csr_array:

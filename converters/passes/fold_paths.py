@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.network import Delay, Edge, Input, Network, Neuron, Output, Scale
+from spikeport.converters.network import (
+    Activation,
+    Delay,
+    Edge,
+    Input,
+    MaxPool,
+    Network,
+    Neuron,
+    Output,
+    Scale,
+    SigmaDelta,
+)
 from spikeport.converters.passes.fold_compose import Map, as_map, compose, matrix_of
 from spikeport.errors import UnsupportedOnChipError
 
@@ -17,6 +29,7 @@ from spikeport.errors import UnsupportedOnChipError
 MOST_PATHS = 1000
 
 Steps = NDArray[np.int64]
+Population: TypeAlias = Input | Neuron | Activation | MaxPool | SigmaDelta | Output
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Path:
-    """From ``source`` (Input, Neuron) over ``hops`` to ``target`` (Neuron, Output); ``delay`` of the last edge."""
+    """From the population ``source`` over ``hops`` to ``target``; ``delay`` of the last edge."""
 
     source: str
     hops: tuple[Hop, ...]
@@ -71,7 +84,7 @@ class Walked:
 
 def is_population(network: Network, name: str) -> bool:
     """Whether a path may start or end at this node."""
-    return isinstance(network.nodes[name], Input | Neuron | Output)
+    return isinstance(network.nodes[name], Population)
 
 
 def refuse_linear_loops(network: Network) -> None:
@@ -135,7 +148,7 @@ def walk(path: Path, network: Network) -> Walked:
             steps = np.broadcast_to(node.steps, shape).reshape(-1).astype(np.int64)
             waits = waits + _at_source(hop.name, steps, linear, len(waits))
             late += _late(linear, int(steps.max()))
-        elif not isinstance(node, Input | Output | Neuron):
+        elif not isinstance(node, Population):
             here = as_map(node, shape, network.shapes[hop.name])
             here = here if hop.owns_bias else replace(here, bias=None)
             linear = here if linear is None else compose(linear, here)

@@ -58,10 +58,8 @@ def _dtype(path: Path, network: Network) -> np.dtype[np.floating]:
 
 def _floats(node: Node) -> Iterator[Array]:
     match node:
-        case Linear(weight, bias) | Conv(weight, bias):
+        case Linear(weight, bias) | Conv(weight, bias) | Scale(weight, bias):
             yield from (weight,) if bias is None else (weight, bias)
-        case Scale(factor):
-            yield factor
         case SparseMap(matrix):
             yield matrix.data
 

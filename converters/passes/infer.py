@@ -13,19 +13,25 @@ import numpy as np
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.graph import network_order, shape_order, waiting_delays
 from spikeport.converters.network import (
+    Activation,
     Conv,
     Delay,
     Edge,
+    Embed,
     Flatten,
     Input,
     Linear,
+    MaxPool,
     Network,
     Neuron,
     Node,
     Output,
+    Permute,
     Pool,
+    Reshape,
     Scale,
     Shape,
+    SigmaDelta,
     SparseMap,
 )
 from spikeport.errors import ModelError
@@ -200,7 +206,7 @@ def _conv(name: str, node: Conv, shape: Shape) -> Shape:
     return (n_out, *_windows(name, shape[1:], kernel, node.stride, node.padding, node.dilation))
 
 
-def _pool(name: str, node: Pool, shape: Shape) -> Shape:
+def _pool(name: str, node: Pool | MaxPool, shape: Shape) -> Shape:
     if len(shape) < 2:
         raise ModelError(f"node '{name}' pools over two axes, but {shape} arrives.")
     if any(2 * p > k for p, k in zip(node.padding, node.kernel, strict=True)):
@@ -221,7 +227,10 @@ def _windows(name: str, size: Shape, kernel: Shape, stride: Shape, padding: Shap
 
 
 def _broadcast(name: str, shape: Shape, **arrays: Any) -> Shape:
+    """``shape``, to which all ``arrays`` that are not None broadcast."""
     for what, array in arrays.items():
+        if array is None:
+            continue
         try:
             fits = np.broadcast_shapes(array.shape, shape) == shape
         except ValueError:
@@ -231,21 +240,50 @@ def _broadcast(name: str, shape: Shape, **arrays: Any) -> Shape:
     return shape
 
 
+_NEURON_ARRAYS = (
+    "threshold",
+    "membrane_decay",
+    "current_decay",
+    "input_gain",
+    "current_gain",
+    "bias",
+    "v_reset",
+    "v_min",
+    "v_init",
+    "u_init",
+)
+
+
 def _neuron(name: str, node: Neuron, shape: Shape) -> Shape:
-    fields = (
-        "threshold",
-        "membrane_decay",
-        "current_decay",
-        "input_gain",
-        "current_gain",
-        "bias",
-        "v_reset",
-        "v_min",
-        "v_init",
-        "u_init",
-    )
-    arrays = {field: getattr(node, field) for field in fields if getattr(node, field) is not None}
-    return _broadcast(name, shape, **arrays)
+    return _broadcast(name, shape, **{field: getattr(node, field) for field in _NEURON_ARRAYS})
+
+
+def _activation(name: str, node: Activation, shape: Shape) -> Shape:
+    if node.levels is not None and (node.ceiling is None or node.levels < 1):
+        raise ModelError(f"node '{name}' has {node.levels} levels below a ceiling of {node.ceiling}; both are needed.")
+    if node.ceiling is not None and not np.all((node.ceiling > 0) & np.isfinite(node.ceiling)):
+        raise ModelError(f"node '{name}': its ceiling goes down to {node.ceiling.min()}; it must be above zero.")
+    return _broadcast(name, shape, ceiling=node.ceiling)
+
+
+def _reshape(name: str, node: Reshape, shape: Shape) -> Shape:
+    if prod(node.shape) != prod(shape):
+        raise ModelError(f"node '{name}' reads {shape} as {node.shape}, which has another number of elements.")
+    return node.shape
+
+
+def _permute(name: str, node: Permute, shape: Shape) -> Shape:
+    if sorted(node.axes) != list(range(len(shape))):
+        raise ModelError(f"node '{name}' puts the axes {node.axes} in order, but {shape} arrives.")
+    return tuple(shape[axis] for axis in node.axes)
+
+
+def _embed(name: str, node: Embed, shape: Shape) -> Shape:
+    same_rank = len(node.shape) == len(node.offset) == len(shape)
+    inside = zip(node.offset, shape, node.shape, strict=same_rank)
+    if not same_rank or any(o < 0 or o + held > whole for o, held, whole in inside):
+        raise ModelError(f"node '{name}' puts {shape} at {node.offset} into {node.shape}, where it does not fit.")
+    return node.shape
 
 
 def _flatten(name: str, node: Flatten, shape: Shape) -> Shape:
@@ -267,9 +305,15 @@ _RULES: Mapping[type, Callable[[str, Any, Shape], Shape]] = {
     Linear: _linear,
     Conv: _conv,
     Pool: _pool,
-    Scale: lambda name, node, shape: _broadcast(name, shape, factor=node.factor),
+    Scale: lambda name, node, shape: _broadcast(name, shape, factor=node.factor, bias=node.bias),
     Delay: lambda name, node, shape: _broadcast(name, shape, steps=node.steps),
     Flatten: _flatten,
+    Reshape: _reshape,
+    Permute: _permute,
+    Embed: _embed,
     SparseMap: _sparse,
     Neuron: _neuron,
+    Activation: _activation,
+    MaxPool: _pool,
+    SigmaDelta: lambda name, node, shape: _broadcast(name, shape, threshold=node.threshold, bias=node.bias),
 }

@@ -34,12 +34,14 @@ from spikeport.converters.circuit import (
 )  # fmt: skip
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import (
+    Activation,
     Array,
     Conv,
     Delay,
     Edge,
     Input,
     Linear,
+    MaxPool,
     Network,
     Neuron,
     Node,
@@ -65,6 +67,7 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
         UnsupportedOnChipError: a neuron whose behaviour the chip cannot be given.
         ModelError: a graph that `fold` should not have passed on.
     """
+    _refuse_conventional(network)
     findings: Findings = []
     populations: dict[str, FloatPopulation] = {}
     connections: dict[str, Connection] = {}
@@ -78,6 +81,16 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
     outputs = tuple(_output_population(name, network) for name in network.outputs)
     circuit = Circuit(populations, connections, network.inputs, outputs, network.dt)
     return Outcome(circuit, tuple(findings))
+
+
+def _refuse_conventional(network: Network) -> None:
+    found = [f"{name} ({type(n).__name__})" for name, n in network.nodes.items() if isinstance(n, Activation | MaxPool)]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise UnsupportedOnChipError(
+            f"{', '.join(found[:3])}{more}: a conventional network's values are not spikes. Convert the network first: "
+            "spikeport convert MODEL --to spiking --data CALIBRATION.npz -o model.nir (or --to sigma-delta)."
+        )
 
 
 # ---- which populations there are --------------------------------------------------------------------------------

@@ -19,11 +19,13 @@ import numpy as np
 from spikeport.converters.findings import Finding
 from spikeport.converters.graph import delay_feedback, waiting_delays
 from spikeport.converters.network import (
+    Activation,
     Conv,
     Delay,
     Flatten,
     Input,
     Linear,
+    MaxPool,
     Network,
     Neuron,
     Node,
@@ -31,6 +33,7 @@ from spikeport.converters.network import (
     Pool,
     Scale,
     Shape,
+    SparseMap,
 )
 from spikeport.converters.passes.infer import check
 from spikeport.converters.read.dialects import Dialect, parse_dialect
@@ -128,11 +131,23 @@ def _raw(name: str, node: Node, network: Network, dialect: Dialect) -> tuple[Raw
         unit = {"steps": 1.0, "seconds": network.dt, "seconds_dt": network.dt**2}[dialect.tau_unit]
         return RawNode("Delay", {"delay": np.broadcast_to(node.steps, shape) * unit}), ()
     if type(node) not in _WRITERS:
-        raise UnsupportedNodeError(
-            f"node '{name}' is a {type(node).__name__}, which NIR has no word for. Write the network before fold."
-        )
+        raise UnsupportedNodeError(f"node '{name}' is a {type(node).__name__}, which NIR has no word for. {_way(node)}")
+    if isinstance(node, Scale) and node.bias is not None:
+        raise UnsupportedNodeError(f"node '{name}' adds a bias, for which NIR's Scale has no place. {_FOLD_BIAS}")
     kind, fields = _WRITERS[type(node)](node, shape)
     return RawNode(kind, fields), ()
+
+
+_FOLD_BIAS = "Fold it into the weights beside it: spikeport convert does."
+
+
+def _way(node: Node) -> str:
+    """What the user can do instead."""
+    if isinstance(node, Activation | MaxPool):
+        return "Convert the network to a spiking one first: spikeport convert MODEL --to spiking."
+    if isinstance(node, SparseMap):
+        return "Write the network before fold."
+    return "Compile the network directly; only its neurons, weights, pools and Flatten can be exchanged as NIR."
 
 
 def _linear(node: Linear, shape: Shape) -> tuple[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The float executor: a Network step by step in torch, as its framework would run it. The yardstick for every chip.
 
-Differentiable: spikes have a surrogate gradient (the arctangent's, Fang et al. 2021, arXiv:2007.05785, eq. 7 with
-alpha = 2), so the same code serves fine-tuning. All arithmetic is float32, in the order of the `Neuron` docstring.
+Differentiable, so the same code serves fine-tuning: spikes have a surrogate gradient
+(`spikeport.deploy.backends.float_neuron`). All arithmetic is float32, in the order of the `Neuron` docstring.
 """
 
 from __future__ import annotations
@@ -17,20 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikeport.converters.network import (
-    Conv,
-    Delay,
-    Flatten,
-    Input,
-    Linear,
-    Network,
-    Neuron,
-    Node,
-    Output,
-    Pool,
-    Scale,
-    SparseMap,
-)
+from spikeport.converters.network import Delay, Input, Network, Neuron, Node, SparseMap
+from spikeport.deploy.backends.float_memoryless import MEMORYLESS
+from spikeport.deploy.backends.float_neuron import late_value_reset, reset, spikes_of
 from spikeport.errors import DataError
 
 Floats = NDArray[np.float32]
@@ -178,7 +167,7 @@ class _Machine:
             elif isinstance(node, Delay):
                 values[name] = self._delay(name, values, waiting)
             else:
-                values[name] = _LINEAR[type(node)](node, self.arrays[name], self._sum(name, values))
+                values[name] = MEMORYLESS[type(node)](node, self.arrays[name], self._sum(name, values))
         for name in waiting:
             self._remember(name, self._sum(name, values))
         for name, past in self.past.items():
@@ -215,7 +204,7 @@ class _Machine:
         node, own = self.network.nodes[name], self.arrays[name]
         if not isinstance(node, Neuron) or not (node.reset_delay or node.reset_carries):
             return self.zeros[name]
-        return _spikes(self.v[name].detach(), own["threshold"], node)
+        return spikes_of(self.v[name].detach(), own["threshold"], node)
 
     def _neuron(self, name: str, node: Neuron, x: Tensor) -> Tensor:
         """One step of the `Neuron` docstring; a line here is a line there."""
@@ -229,71 +218,15 @@ class _Machine:
         if node.spiking and node.reset == "subtract" and (node.reset_delay or node.reset_carries):
             w = w - due * own["threshold"]
         elif node.spiking and node.reset == "value" and node.reset_delay:
-            w = _late_value_reset(node, own, w, due, self.v[name], u)
-        spikes = _spikes(w, own["threshold"], node) if node.spiking else w
-        v = w if not node.spiking or node.reset_delay else _reset(node, own, w, spikes, due)
+            w = late_value_reset(node, own, w, due, self.v[name], u)
+        spikes = spikes_of(w, own["threshold"], node) if node.spiking else w
+        v = w if not node.spiking or node.reset_delay else reset(node, own, w, spikes, due)
         if node.v_min is not None:
             # Sinabs' own form: its rounding differs from a plain maximum, and at a threshold that can show.
             v = functional.relu(v - own["v_min"]) + own["v_min"]
         self.v[name] = v
         self.refires[name] = self._reset_due(name)
         return spikes if node.spiking else v
-
-
-def _late_value_reset(node: Neuron, own: Mapping[str, Tensor], w: Tensor, due: Tensor, v: Tensor, u: Tensor) -> Tensor:
-    """A reset to a value that acts one step late: on the new membrane (the input is lost) or on the old one."""
-    fired = due > 0
-    if node.reset_discards_input:
-        return torch.where(fired, own["v_reset"], w)
-    before = torch.where(fired, own["v_reset"], v)
-    return own["membrane_decay"] * before + own["current_gain"] * u + own["bias"]
-
-
-def _reset(node: Neuron, own: Mapping[str, Tensor], w: Tensor, spikes: Tensor, due: Tensor) -> Tensor:
-    """v[t] from w[t] where the reset is in the step of the spike."""
-    if node.reset == "value":
-        return torch.where(spikes > 0, own["v_reset"], w)
-    if node.reset == "subtract":
-        return w - (spikes - due) * own["threshold"]
-    return w
-
-
-def _spikes(w: Tensor, threshold: Tensor, node: Neuron) -> Tensor:
-    if node.max_spikes == 1:
-        fired: Tensor = _Single.apply(w - threshold, node.comparison == ">=")  # type: ignore[no-untyped-call]
-        return fired
-    most = float("inf") if node.max_spikes is None else float(node.max_spikes)
-    counted: Tensor = _Multi.apply(w / threshold, node.comparison == ">=", most)  # type: ignore[no-untyped-call]
-    return counted
-
-
-class _Single(torch.autograd.Function):
-    """1 where the distance to the threshold is positive (or zero, if that counts); arctangent gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, distance: Tensor, at_threshold: bool) -> Tensor:
-        ctx.save_for_backward(distance)
-        return (distance >= 0 if at_threshold else distance > 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (distance,) = ctx.saved_tensors
-        return gradients[0] / (1.0 + (torch.pi * distance) ** 2), None
-
-
-class _Multi(torch.autograd.Function):
-    """How many thresholds fit, at most ``most``; the gradient of the straight line between the jumps."""
-
-    @staticmethod
-    def forward(ctx: Any, ratio: Tensor, at_threshold: bool, most: float) -> Tensor:
-        ctx.save_for_backward(ratio)
-        count = torch.floor(ratio) if at_threshold else torch.ceil(ratio) - 1.0
-        return count.clamp(0.0, most)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (ratio,) = ctx.saved_tensors
-        return gradients[0] * (ratio >= 0.5).to(ratio.dtype), None, None
 
 
 def _tensors(
@@ -314,42 +247,3 @@ def _tensors(
         values = torch.from_numpy(coo.data.astype(np.float32))
         found["matrix"] = torch.sparse_coo_tensor(index, values, coo.shape, check_invariants=True).to(device).coalesce()
     return found
-
-
-def _linear(node: Linear, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    return functional.linear(x, own["weight"], own.get("bias"))
-
-
-def _conv(node: Conv, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    call = functional.conv1d if len(node.stride) == 1 else functional.conv2d
-    y: Tensor = call(x, own["weight"], own.get("bias"), node.stride, node.padding, node.dilation, node.groups)
-    return y
-
-
-def _pool(node: Pool, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    divisor = 1 if node.kind == "sum" else None
-    planes = x.reshape(x.shape[0], -1, *x.shape[-2:])
-    pooled = functional.avg_pool2d(planes, node.kernel, node.stride, node.padding, divisor_override=divisor)
-    return pooled.reshape(*x.shape[:-2], *pooled.shape[-2:])
-
-
-def _flatten(node: Flatten, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    start, end = (axis + 1 if axis >= 0 else axis for axis in (node.start, node.end))
-    return torch.flatten(x, start, end)
-
-
-def _sparse(node: SparseMap, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    y: Tensor = torch.sparse.mm(own["matrix"], x.reshape(x.shape[0], -1).T).T
-    y = y + own["bias"] if "bias" in own else y
-    return y.reshape(x.shape[0], *node.shape)
-
-
-_LINEAR: Mapping[type, Callable[[Any, Mapping[str, Tensor], Tensor], Tensor]] = {
-    Linear: _linear,
-    Conv: _conv,
-    Pool: _pool,
-    Flatten: _flatten,
-    SparseMap: _sparse,
-    Scale: lambda node, own, x: own["factor"] * x,
-    Output: lambda node, own, x: x,
-}

@@ -11,17 +11,23 @@ from rich.console import RenderableType
 from scipy.sparse import csr_array
 
 from spikeport.converters.network import (
+    Activation,
     Conv,
     Delay,
+    Embed,
     Flatten,
     Input,
     Linear,
+    MaxPool,
     Network,
     Neuron,
     Node,
     Output,
+    Permute,
     Pool,
+    Reshape,
     Scale,
+    SigmaDelta,
     SparseMap,
 )
 from spikeport.deploy.report.tables import columns, facts
@@ -81,13 +87,25 @@ def kind_of(node: Node) -> str:
             return f"{kind} pool"
         case SparseMap():
             return "sparse linear"
+        case Activation():
+            return _activation_kind(node)
+        case MaxPool():
+            return "max pool"
+        case SigmaDelta():
+            return "sigma-delta"
         case _:
             return type(node).__name__.lower()
 
 
+def _activation_kind(node: Activation) -> str:
+    if node.ceiling is None:
+        return "relu"
+    return "clipped relu" if node.levels is None else "quantised relu"
+
+
 def parameters(node: Node) -> int:
     """Trained numbers of a linear map; a neuron's constants are shown, not counted."""
-    if isinstance(node, Neuron):
+    if isinstance(node, Neuron | Activation | SigmaDelta):
         return 0
     held = [getattr(node, field.name) for field in fields(node)]
     return sum(v.nnz if isinstance(v, csr_array) else v.size for v in held if isinstance(v, np.ndarray | csr_array))
@@ -104,12 +122,23 @@ def details(node: Node) -> dict[str, Any]:
             geometry = {k: list(getattr(node, k)) for k in ("stride", "padding", "dilation")}
             kernel = {"kernel": list(weight.shape[2:]), "groups": node.groups}
             return {"weight": summary(weight), "bias": summary(bias), **kernel, **geometry}
-        case Pool():
+        case Pool() | MaxPool():
             return {k: list(getattr(node, k)) for k in ("kernel", "stride", "padding")}
-        case Scale(factor=factor):
-            return {"factor": summary(factor)}
+        case Scale(factor=factor, bias=bias):
+            return {"factor": summary(factor), "bias": summary(bias)}
         case Flatten():
             return {"start": node.start, "end": node.end}
+        case Reshape(shape=shape):
+            return {"to": list(shape)}
+        case Permute(axes=axes):
+            return {"axes": list(axes)}
+        case Embed(shape=shape, offset=offset):
+            return {"into": list(shape), "offset": list(offset)}
+        case Activation(ceiling=ceiling, levels=levels):
+            return {"ceiling": summary(ceiling), "levels": levels}
+        case SigmaDelta(threshold=threshold, bias=bias):
+            said = {k: getattr(node, k) for k in ("sums", "rectified", "sends_changes")}
+            return {"threshold": summary(threshold), "bias": summary(bias), **said}
         case Delay(steps=steps):
             return {"steps": summary(steps)}
         case SparseMap(matrix=matrix, bias=bias):
