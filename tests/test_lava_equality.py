@@ -12,7 +12,8 @@ from random_networks import Case, random_case, same, united
 
 from spikeport.deploy.backends.lava.compare import compare
 from spikeport.deploy.backends.lava.compatibility import installed
-from spikeport.deploy.backends.simulator.reference import Simulation, simulate
+from spikeport.deploy.backends.simulator.reference import simulate
+from spikeport.deploy.backends.simulator.simulation import Simulation
 
 pytestmark = [
     pytest.mark.skipif(not installed(), reason="needs lava-nc; `spikeport doctor` prints how to install it"),

@@ -16,7 +16,8 @@ from spikeport.converters.chip_network import ChipNetwork, Connectivity, Dense, 
 from spikeport.converters.passes.core_load import models_used
 from spikeport.converters.placement import Core, Placement, Slice
 from spikeport.deploy.activity import kind_of
-from spikeport.deploy.backends.simulator.reference import Simulation, simulate
+from spikeport.deploy.backends.simulator.reference import simulate
+from spikeport.deploy.backends.simulator.simulation import Simulation
 from spikeport.deploy.estimate import estimate
 from spikeport.deploy.ledger import Entry, Ledger
 from spikeport.hw_profiles.profile import load_profile

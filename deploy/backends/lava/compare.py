@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork, Ints
 from spikeport.converters.placement import Placement
-from spikeport.deploy.backends.simulator.reference import Progress, Simulation, simulate
+from spikeport.deploy.backends.simulator.reference import simulate
+from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
 
 Backend = Callable[..., Simulation]
 

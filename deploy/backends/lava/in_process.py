@@ -22,7 +22,7 @@ from spikeport.deploy.backends.lava.plan import Plan, Wire, plan
 from spikeport.deploy.backends.lava.recording import attach, models, recorders
 from spikeport.deploy.backends.lava.replay import replay, write_inputs
 from spikeport.deploy.backends.lava.tape import Tape, layout
-from spikeport.deploy.backends.simulator.reference import Progress, Simulation
+from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
 from spikeport.errors import BackendError
 
 # isort: split

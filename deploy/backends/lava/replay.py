@@ -12,7 +12,7 @@ from spikeport.converters.placement import Placement
 from spikeport.deploy.activity import Activity
 from spikeport.deploy.backends.lava.plan import Plan
 from spikeport.deploy.backends.lava.tape import Array, Tape
-from spikeport.deploy.backends.simulator.reference import Simulation
+from spikeport.deploy.backends.simulator.simulation import Simulation
 from spikeport.deploy.tally import Tally
 
 

@@ -26,7 +26,7 @@ from spikeport.deploy.backends.lava.compatibility import INSTALL, installed
 from spikeport.deploy.backends.lava.plan import islands, plan
 from spikeport.deploy.backends.lava.replay import replay, write_inputs
 from spikeport.deploy.backends.lava.tape import Tape, layout
-from spikeport.deploy.backends.simulator.reference import Progress, Simulation
+from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
 from spikeport.errors import BackendError
 
 STALL_S = 300.0

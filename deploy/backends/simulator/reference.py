@@ -8,7 +8,7 @@ of time shift k computes the trained network's step t at c = t + k, so T input s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,26 +18,8 @@ from spikeport.converters.accumulate import Accumulate, accumulator, payload
 from spikeport.converters.arithmetic import State, initial_state, shift, update
 from spikeport.converters.chip_network import ChipNetwork, Ints, Synapses
 from spikeport.converters.placement import Placement
-from spikeport.deploy.activity import Activity
+from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
 from spikeport.deploy.tally import Tally
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """What a simulator returns, on the input's clock.
-
-    Attributes:
-        spikes: per recorded population (B, T, n): spikes or payloads.
-        u, v: per recorded population (B, T, n), chip units, after the step's reset.
-        activity: counts over all chip steps.
-    """
-
-    spikes: Mapping[str, Ints]
-    u: Mapping[str, Ints]
-    v: Mapping[str, Ints]
-    activity: Activity
 
 
 def simulate(

@@ -1,0 +1,33 @@
+"""Bounds: how large a synaptic sum can get, so that an engine knows which number type is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Sparse, Synapses
+
+
+def heaviest(connectivity: Connectivity) -> int:
+    """The largest sum of absolute weights onto one target: no spikes of 1 can add up to more, in any order."""
+    match connectivity:
+        case Dense(weight):
+            return int(np.abs(weight).sum(1).max(initial=0))
+        case Sparse(matrix):
+            return int(abs(matrix).sum(axis=1).max(initial=0))
+        case Conv2d(weight=weight):
+            return int(np.abs(weight).sum((1, 2, 3)).max(initial=0))
+
+
+def arriving(groups: Iterable[tuple[Synapses, int, int]]) -> int:
+    """Bound of |a|, the sum over groups after their exponents; groups as (synapses, its `heaviest`, largest payload).
+
+    A right shift floors the sum of each delay on its own, and so adds at most 1 for each.
+    """
+    total = 0
+    for s, weight, payload in groups:
+        sums = weight * (payload if s.graded else 1)
+        bins = len(np.unique(s.delay))
+        total += sums << s.weight_exp if s.weight_exp >= 0 else (sums >> -s.weight_exp) + bins
+    return total

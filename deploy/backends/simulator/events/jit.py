@@ -1,0 +1,65 @@
+"""How kernels are compiled: without Python's lock, and kept on disk in the user's cache folder.
+
+numba looks at the date of a kernel's own file only, not at those of the kernels it calls; so the folder's name holds
+a hash of all of them, and no old machine code can outlive a change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
+_LOG = logging.getLogger("spikeport")
+
+
+def kernel(function: _Kernel) -> _Kernel:
+    """Compile ``function`` for each combination of argument types when it is first called with it."""
+    outside = numba.config.CACHE_DIR
+    folder = cache_folder()
+    try:
+        numba.config.CACHE_DIR = outside or str(folder)
+        return cast("_Kernel", numba.njit(nogil=True, cache=True)(function))
+    finally:
+        numba.config.CACHE_DIR = outside
+
+
+@cache
+def cache_folder() -> Path:
+    """Where machine code is kept: SPIKEPORT_CACHE, else the system's place for caches; a fresh folder if need be.
+
+    Says so where nothing has been compiled yet.
+    """
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    name = f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
+    folder = _user_cache() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        folder = Path(tempfile.mkdtemp(prefix="spikeport-"))
+    if not any(folder.rglob("*.nbi")):
+        _LOG.warning("compiling the simulator's kernels for this machine, once: about half a minute (%s)", folder)
+    return folder
+
+
+def _user_cache() -> Path:
+    if chosen := os.environ.get("SPIKEPORT_CACHE"):
+        return Path(chosen)
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "spikeport" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "spikeport"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "spikeport"
