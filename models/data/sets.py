@@ -1,0 +1,95 @@
+"""The data sets the zoo learns from, each read from a file or folder that the user has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import DataError
+from spikeport.models.data.npz import Archive
+from spikeport.models.data.recordings import Recordings
+from spikeport.models.data.samples import Parts, Samples
+
+NMNIST_SENSOR = (2, 34, 34)
+NMNIST_SECONDS = 0.3
+"""Three saccades of 100 ms: Orchard et al. 2015, Frontiers in Neuroscience 9:437."""
+
+
+def find(path: Path, *names: str) -> Path:
+    """``path`` itself if it is a file, else the first of ``names`` under the folder ``path``, at any depth.
+
+    Raises:
+        DataError: neither; the message lists the names.
+    """
+    if path.is_file():
+        return path
+    for name in names:
+        if found := sorted(path.rglob(name)):
+            return found[0]
+    raise DataError(f"{path} is no file{', and no folder that holds' if path.is_dir() else ':'} {' or '.join(names)}")
+
+
+def nmnist(path: Path) -> tuple[Recordings, Recordings]:
+    """N-MNIST (Orchard et al. 2015): recordings to train and to test with.
+
+    Args:
+        path: an ``.npz`` with ``<part>_events``, ``_offsets`` and ``_labels`` for the parts train and test, or the
+            folder it lies in.
+
+    Raises:
+        DataError: not found, or not of that form.
+    """
+    archive = Archive(find(path, "nmnist.npz"))
+    return _recordings(archive, "train"), _recordings(archive, "test")
+
+
+def _recordings(archive: Archive, part: str) -> Recordings:
+    events, offsets, labels = (_array(archive, f"{part}_{what}") for what in ("events", "offsets", "labels"))
+    return Recordings(events, offsets.astype(np.int64), labels.astype(np.int64), NMNIST_SENSOR)
+
+
+def nmnist_frames(path: Path, steps: int, pool: int = 2, counts: bool = False) -> Parts:
+    """N-MNIST as frames (B, steps, 2, 34 / pool, 34 / pool) over its 300 ms."""
+    train, test = (part.frames(steps, NMNIST_SECONDS, pool, counts) for part in nmnist(path))
+    return Parts(train, test)
+
+
+def mnist(path: Path) -> Parts:
+    """MNIST digits (LeCun et al.): images (B, 28, 28) uint8 of ``mnist.npz``."""
+    archive = Archive(find(path, "mnist.npz"))
+    train, test = (
+        Samples(_array(archive, part), _array(archive, f"{part}_y").astype(np.int64)) for part in ("train", "test")
+    )
+    return Parts(train, test)
+
+
+def japanese_vowels(path: Path) -> Parts:
+    """Japanese vowels (UCI): cepstra (B, 29, 12) float32, zeros after the end of an utterance; 9 speakers."""
+    archive = Archive(find(path, "japanese_vowels.npz"))
+    train, test = (
+        Samples(_array(archive, part), _array(archive, f"{part}_y").astype(np.int64)) for part in ("train", "test")
+    )
+    return Parts(train, test)
+
+
+def braille(path: Path) -> Parts:
+    """Braille letters under a robot's fingertip (Zenodo 6556273): taxels (B, 76, 12) uint8; repetitions 40..49 test."""
+    archive = Archive(find(path, "braille_v1.npz"))
+    both = Samples(_array(archive, "taxel"), _array(archive, "label").astype(np.int64))
+    is_test = _array(archive, "repetition") >= 40
+    return Parts(both.take(~is_test), both.take(is_test))
+
+
+def omniglot(path: Path) -> tuple[NDArray[Any], NDArray[np.str_]]:
+    """Omniglot (Lake et al. 2015): images (characters, 20 drawers, 28, 28), and names alphabet/character."""
+    archive = Archive(find(path, "omniglot_small.npz"))
+    return _array(archive, "images"), _array(archive, "names")
+
+
+def _array(archive: Archive, name: str) -> NDArray[Any]:
+    if name not in archive.names:
+        raise DataError(f"{archive.path} has no array {name}; it holds {', '.join(archive.names) or 'nothing'}")
+    return archive.array(name)
