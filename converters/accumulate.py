@@ -39,12 +39,16 @@ def payload(synapses: Synapses, spikes: Ints) -> Ints:
     return spikes if synapses.graded else (spikes != 0).astype(np.int64)
 
 
+def _largest(spikes: Ints) -> int:
+    return max(int(spikes.max(initial=1)), -int(spikes.min(initial=0)))
+
+
 def _correlate(conv: Conv2d, largest: int, spikes: Ints) -> Ints:
     """``largest``: the heaviest kernel's sum of absolute weights, the most that spikes of 1 can add up to.
 
     Unfolded by hand: a library's convolution may go through Fourier or Winograd transforms, whose sums are not exact.
     """
-    exact = torch.float32 if largest * int(spikes.max(initial=1)) < FLOAT32_EXACT else torch.float64
+    exact = torch.float32 if largest * _largest(spikes) < FLOAT32_EXACT else torch.float64
     image = torch.from_numpy(spikes).to(exact).reshape(len(spikes), *conv.source_shape)
     patches = functional.unfold(image, conv.weight.shape[2:], conv.dilation, conv.padding, conv.stride)
     kernels = torch.from_numpy(conv.weight).to(exact).reshape(conv.groups, conv.weight.shape[0] // conv.groups, -1)

@@ -1,6 +1,7 @@
 """The chip's integer operations, one small pure function each. DESIGN section 2; checked against slow oracles in tests.
 
-Sources: lava-nc 0.10.0 `PyLifModelBitAcc` (decay, wrap, clip, threshold), `PyDenseModelBitAcc` (weights, shift).
+Sources: lava-nc 0.10.0 `PyLifModelBitAcc` (decay, wrap, clip, threshold), `PyDenseModelBitAcc` (weights, shift),
+`PyDeltaModelFixed`, `PySigmaDeltaModelFixed`, `PySigmaModelFixed` (sigma-delta units).
 Everything is int64, wide enough that no intermediate overflows before the chip's own rule is applied.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.converters.chip_network import Ints, Population
+from spikeport.converters.circuit import SIGMA_DELTA
 
 STATE_LIMIT = 1 << 23
 """M: u wraps beyond ±M, v clips at ±(M - 1): 24 bits with sign."""
@@ -51,7 +53,13 @@ def bias(mantissa: Ints, exponent: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class State:
-    """Registers of a population, each (B, n): current u, potential v, refractory steps left."""
+    """Registers of a population, each (B, n).
+
+    Attributes:
+        u: synaptic current; of sigma-delta units sigma, the sum of all changes received.
+        v: membrane potential; of sigma-delta units their activation.
+        hold: refractory steps left; of sigma-delta units the residue, the change held back so far.
+    """
 
     u: Ints
     v: Ints
@@ -60,7 +68,10 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step gave: the new state, spikes (B, n), and how many registers overflowed."""
+    """What one step gave: the new state, spikes (B, n), and how many registers overflowed.
+
+    Sigma-delta units neither wrap nor clip: of them it is counted how many u and v are beyond 24 bits.
+    """
 
     state: State
     spikes: Ints
@@ -80,10 +91,13 @@ def update(population: Population, state: State, accumulated: Ints) -> Step:
 
     Args:
         population: parameters; anything but an "input".
-        state: u, v, refractory counters, (B, n).
+        state: before the step.
         accumulated: a, the sum over the synapse groups after their exponent, (B, n).
     """
-    p = population
+    return (_sigma_delta if population.model in SIGMA_DELTA else _lif)(population, state, accumulated)
+
+
+def _lif(p: Population, state: State, accumulated: Ints) -> Step:
     u_wide = decay(state.u, p.du + DS_OFFSET) + (accumulated << STATE_SHIFT)
     u = wrap24(u_wide)
     v_wide = decay(state.v, p.dv) + u + bias(p.bias_mant, p.bias_exp)
@@ -114,3 +128,28 @@ def fire(population: Population, v: Ints) -> tuple[Ints, Ints]:
             return spikes, v - spikes * amount
         case _:
             return np.zeros_like(v), v
+
+
+def _sigma_delta(p: Population, state: State, accumulated: Ints) -> Step:
+    unit = p.spike_exp + p.state_exp
+    sigma = np.zeros_like(accumulated) if p.model == "delta" else state.u + accumulated
+    activation = _activation(p, sigma, accumulated, unit)
+    change = activation - state.v + state.hold
+    sent = np.where(np.abs(change) >= p.vth << unit, change, 0)
+    residue = change - sent
+    if p.model == "sigma":
+        sent, residue = np.zeros_like(sent), state.hold
+    wide_u, wide_v = (int(np.count_nonzero(np.abs(x) >= STATE_LIMIT)) for x in (sigma, activation))
+    return Step(State(sigma, activation, residue), sent >> p.state_exp, wide_u, wide_v)
+
+
+def _activation(p: Population, sigma: Ints, accumulated: Ints, unit: int) -> Ints:
+    """What a unit announces changes of, (B, n): the received value, the rectified sum, or the sum itself."""
+    match p.model:
+        case "delta":
+            return accumulated << unit
+        case "sigma":
+            return sigma
+        case _:
+            biased = sigma + (bias(p.bias_mant, p.bias_exp) << unit)
+            return np.maximum(biased, 0) if p.rectified else biased

@@ -7,6 +7,15 @@ Per chip step t = 1, 2, ... (source: lava-nc 0.10.0 `PyLifModelBitAcc`, `PyDense
     u[t] = wrap24(trunc0(u[t-1] · (4096 - (du + 1)) / 4096) + a[t] · 2^6)
     v[t] = clip24(trunc0(v[t-1] · (4096 - dv) / 4096) + u[t] + bias_mant · 2^bias_exp)
     s[t] = v[t] > vth · 2^6;  v[t] = 0 where s[t]
+
+Sigma-delta units (source: lava-nc 0.10.0 `PyDeltaModelFixed`, `PySigmaDeltaModelFixed`, `PySigmaModelFixed`) have their
+sigma in u and their activation in v; no register is cut to 24 bits. With E = spike_exp + state_exp::
+
+    u[t] = u[t-1] + a[t]                                      (sigma; "delta" has none: u = 0)
+    v[t] = max(u[t] + bias_mant · 2^(bias_exp + E), 0)        ("delta": v = a[t] · 2^E;  "sigma": v = u)
+    d[t] = v[t] - v[t-1] + residue[t-1]
+    x[t] = d[t] where |d[t]| >= vth · 2^E, else 0;  residue[t] = d[t] - x[t]      ("sigma" sends nothing)
+    s[t] = x[t] >> state_exp                                  (floor; a payload with a sign; the low bits are lost)
 """
 
 from __future__ import annotations
@@ -40,9 +49,10 @@ class Population:
         name: the user's own node name.
         shape: of one sample's step.
         model: "input": spikes from outside. "lif": hard reset to 0. "lif_subtract": each spike takes ``reset`` · 2^6
-            off v. "integrator": never spikes, v is read out.
+            off v. "integrator": never spikes, v is read out. "delta", "sigma_delta", "sigma": see above; they use
+            vth, bias, spike_exp, state_exp and rectified, and start from zero.
         du, dv: 12-bit decays; du + 1 and dv 4096ths are lost per step. du = -1 never decays (Lava's convention).
-        vth: 17-bit threshold mantissa, × 2^6.
+        vth: 17-bit threshold mantissa, × 2^6 (sigma-delta units: × 2^E).
         reset: 17-bit mantissa × 2^6, of "lif_subtract".
         bias_mant, bias_exp: 13-bit signed mantissa, exponent 0..7; added to v at every chip step.
         max_spikes: spikes per step; more than 1 is sent as a graded payload.
@@ -52,6 +62,9 @@ class Population:
         shift: this population computes the network's step t at chip step t + 1 + shift.
         scale: chip units of v per unit of the trained membrane potential: v = scale · (v_float - offset).
         offset: see ``scale``; float array, 0-d or (n,).
+        spike_exp: of sigma-delta units: fractional bits of the payloads they send and receive.
+        state_exp: of sigma-delta units: further fractional bits that only the state has.
+        rectified: of "sigma_delta": activation is a ReLU, else the identity.
     """
 
     name: str
@@ -71,6 +84,9 @@ class Population:
     shift: int = 0
     scale: float = 1.0
     offset: NDArray[np.float64] = field(default_factory=_zero)
+    spike_exp: int = 0
+    state_exp: int = 0
+    rectified: bool = True
 
     @property
     def size(self) -> int:
@@ -121,7 +137,7 @@ class Synapses:
         num_weight_bits: 1..8.
         sign_mode: as above.
         delay: D; a spike sent at t arrives at t + 1 + D. One int, or an int array (n_source,).
-        graded: payloads multiply the weights; otherwise any nonzero spike counts as 1.
+        graded: payloads, signs included, multiply the weights; otherwise any nonzero spike counts as 1.
     """
 
     name: str

@@ -7,6 +7,9 @@ the sum over its connections (which already carry the neuron's gains)::
     u[t] = current_decay · u[t-1] + x[t]                          (current_decay 0: no synaptic current)
     w[t] = membrane_decay · v[t-1] + u[t] + bias
     n[t] = spikes of w[t];  v[t] = 0 (hard) or w[t] - n[t] · reset_amount (subtract) where it spiked
+
+Sigma-delta populations compute as `spikeport.converters.network.SigmaDelta` says: "delta" is an input unit (not
+``sums``), "sigma" an output unit (not ``sends_changes``), "sigma_delta" everything between.
 """
 
 from __future__ import annotations
@@ -21,7 +24,11 @@ from scipy.sparse import csr_array
 
 from spikeport.converters.network import Array, Comparison, Shape
 
-Model: TypeAlias = Literal["input", "lif", "lif_subtract", "integrator"]
+Model: TypeAlias = Literal["input", "lif", "lif_subtract", "integrator", "delta", "sigma_delta", "sigma"]
+READOUTS: frozenset[Model] = frozenset({"integrator", "sigma"})
+"""Models that never send; their v is read out."""
+SIGMA_DELTA: frozenset[Model] = frozenset({"delta", "sigma_delta", "sigma"})
+"""Models that send and add up changes of an activation, in graded spikes with a sign."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,10 @@ class FloatPopulation:
 
     Attributes:
         shape: of one sample's step.
-        model: "input"; "lif" (reset to zero); "lif_subtract" (reset by subtraction); "integrator" (v is read out).
+        model: "input"; "lif" (reset to zero); "lif_subtract" (reset by subtraction); "integrator" (v is read out);
+            "delta", "sigma_delta", "sigma" (see above; decays, resets and initial states are not theirs).
         current_decay, membrane_decay: a and b above, in [0, 1].
-        threshold, comparison: in units of v.
+        threshold, comparison: in units of v; of sigma-delta units: the smallest change that is sent, ">=".
         reset_amount: what one spike takes off v ("lif_subtract").
         bias: enters v at every step.
         max_spikes: per step; more than 1 is sent as a graded payload.
@@ -52,6 +60,7 @@ class FloatPopulation:
         u_init, v_init: state before this population's own step 0.
         offset: what to add to v to get the user's membrane potential (the old v_reset).
         shift: chip step at which this population computes the network's step 0; set by `align`.
+        rectified: of a "sigma_delta": ReLU, else the identity.
     """
 
     shape: Shape
@@ -69,6 +78,7 @@ class FloatPopulation:
     v_init: Array
     offset: Array
     shift: int = 0
+    rectified: bool = True
 
     @property
     def size(self) -> int:

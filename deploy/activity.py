@@ -38,9 +38,9 @@ class PopulationActivity:
         spikes: (B, T) spikes sent (a graded spike counts once).
         active: (B, T) neurons whose u or v changed, or that spiked: those with something to compute.
         per_neuron: (B, n) messages of each neuron over the whole run: a graded spike counts once.
-        payload: spikes of the whole run with their payloads: a graded spike of 3 counts three times.
-        u_wraps: how often a synaptic current left 24 bits and wrapped.
-        v_clips: how often a membrane potential left 24 bits and was clipped.
+        payload: spikes of the whole run with their payloads: a graded spike of 3 or -3 counts three times.
+        u_wraps: how often a synaptic current left 24 bits and wrapped; of sigma-delta units, sigmas beyond 24 bits.
+        v_clips: how often a membrane potential left 24 bits and was clipped; of sigma-delta units, activations beyond.
     """
 
     neurons: int

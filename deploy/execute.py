@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Ints
+from spikeport.converters.circuit import READOUTS
 from spikeport.converters.findings import Finding
 from spikeport.deploy.activity import Activity, PopulationActivity
 from spikeport.deploy.backends.simulator.reference import Simulation, simulate
@@ -52,7 +53,7 @@ def execute(
         encoded = deployment.codec.encode(data[first : first + BATCH], network.populations[source].shape, first)
         findings += encoded.findings
         report = _share(progress, first, len(encoded.spikes), len(data))
-        spiking = network.populations[output].model != "integrator"
+        spiking = network.populations[output].model not in READOUTS
         parts.append(
             BACKENDS[backend](
                 network,
@@ -84,7 +85,7 @@ def _overflows(activity: Activity) -> Iterator[Finding]:
 def _recorded(deployment: Deployment, record: Collection[str]) -> list[str]:
     populations = deployment.network.populations
     if "all" in record:
-        return [n for n, p in populations.items() if p.model in ("lif", "lif_subtract")]
+        return [n for n, p in populations.items() if p.model != "input" and p.model not in READOUTS]
     if unknown := sorted(set(record) - set(populations)):
         raise DataError(f"no population {', '.join(unknown)} to record; there are {', '.join(populations)}")
     return list(dict.fromkeys(record))

@@ -95,7 +95,7 @@ class Tally:
         """
         sent = spikes != 0
         self._per_neuron[population] += sent
-        self._payload[population] += int(spikes.sum())
+        self._payload[population] += int(np.abs(spikes).sum())
         self._sent[population].book(step, sent)
 
     def worked(self, population: str, step: int, active: NDArray[np.bool_], u_wraps: int, v_clips: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.circuit import READOUTS
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Network, Neuron
 from spikeport.deploy.backends.float import run_float
@@ -40,7 +41,7 @@ def run_chip(deployment: Deployment, data: Data, backend: str, record: Collectio
     layers = {
         name: Layer(activity.neurons, activity.payload, int(activity.spikes.sum()), activity.u_wraps, activity.v_clips)
         for name, activity in run.activity.populations.items()
-        if populations[name].model != "integrator"
+        if populations[name].model not in READOUTS
     }
     synops = {name: int(counts.sum()) for name, counts in run.activity.synops.items()}
     return Result(
