@@ -11,7 +11,7 @@ in the counters; the tests hold them against each other bit for bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,41 @@ class Runner(Protocol):
 
     def choice(self) -> Choice:
         """Which engine computed the layer, and why."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows of synaptic sums: row r is sample ``b0 + r // steps`` at step ``s0 + r % steps`` of the chunk.
+
+    Attributes:
+        b0, s0: first sample of the shard, first step of the chunk.
+        steps: steps of each sample.
+    """
+
+    b0: int
+    s0: int
+    steps: int
+
+
+class Sums(Protocol):
+    """One synapse group with its weights made ready; what differs between engines on a CPU.
+
+    `spikeport.deploy.backends.simulator.layer` makes a whole `Runner` of them: neurons are updated in one place.
+    """
+
+    def add(
+        self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: NDArray[np.integer[Any]]
+    ) -> None:
+        """Put the group's sums, after its exponent, into rows ``span[0]`` .. ``span[1]`` - 1 of ``sums`` (R, n).
+
+        Args:
+            source: the source's train.
+            tile: which rows those are.
+            span: of the rows; another thread may be working on others.
+            fresh: overwrite the rows; otherwise add to them.
+            sums: int32 where the bound of all groups together allows it (`bounds.arriving`), else int64.
+        """
         ...
 
 

@@ -7,15 +7,12 @@ reach back. Steps are appended in either form; the other form is made when someb
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.deploy.backends.simulator.events import emit
-
-Payloads: TypeAlias = type[np.int32] | type[np.int64] | None
-"""Type of a train's payloads; None where every spike is worth 1."""
 
 
 @dataclass(frozen=True)
@@ -25,23 +22,23 @@ class Events:
     Attributes:
         starts: (B, W + 1) int64, from 0.
         index: (B, capacity) int32, the neurons. In a row, what lies behind its last start is undefined.
-        payload: (B, capacity) int32 or int64, or (B, 0) where every payload is 1.
+        payload: (B, capacity) int32, or (B, 0) where every payload is 1.
     """
 
     starts: NDArray[np.int64]
     index: NDArray[np.int32]
-    payload: NDArray[Any]
+    payload: NDArray[np.int32]
 
 
 class Train:
     """Spikes of ``batch`` samples of a population of ``neurons`` over ``history + steps`` steps."""
 
-    def __init__(self, batch: int, neurons: int, history: int, steps: int, graded: Payloads) -> None:
+    def __init__(self, batch: int, neurons: int, history: int, steps: int, graded: bool) -> None:
         """An empty window whose history is silent.
 
         Args:
             batch, neurons, history, steps: sizes.
-            graded: type of payloads, np.int32 or np.int64; None for spikes of 1.
+            graded: spikes carry payloads, positive or negative; otherwise every spike is worth 1.
         """
         self.batch, self.neurons, self.history, self.steps = batch, neurons, history, steps
         self.graded = graded
@@ -61,7 +58,7 @@ class Train:
         return found
 
     def dense(self) -> NDArray[Any]:
-        """All steps appended so far, (B, history + steps, n), uint8 or the payloads' type; later steps are 0."""
+        """All steps appended so far, (B, history + steps, n), uint8 (int32 if graded); later steps are 0."""
         found = self.canvas()
         if self._drawn < self.filled and self._events is not None:
             lists = self._events
@@ -78,7 +75,7 @@ class Train:
             self._events = Events(
                 np.zeros((self.batch, window + 1), np.int64),
                 np.empty((self.batch, window * self.neurons), np.int32),
-                np.empty(payload, self.graded or np.int32),
+                np.empty(payload, np.int32),
             )
         return self._events
 
@@ -90,7 +87,9 @@ class Train:
     def canvas(self) -> NDArray[Any]:
         """The array as it is, for an engine that sets its next steps; then call `drawn`."""
         if self._dense is None:
-            self._dense = np.zeros((self.batch, self.history + self.steps, self.neurons), self.graded or np.uint8)
+            self._dense = np.zeros(
+                (self.batch, self.history + self.steps, self.neurons), np.int32 if self.graded else np.uint8
+            )
         return self._dense
 
     def drawn(self, stop: int, largest: int = 1) -> None:
