@@ -284,7 +284,7 @@ def test_interruption_is_one_word(folder, monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spikeport.deploy.cli.sources.read_network", interrupt)
+    monkeypatch.setattr("spikeport.deploy.cli.sources.read_model", interrupt)
     assert spikeport("inspect model.nir") == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -353,11 +353,9 @@ def test_a_dialect_for_a_deployment_is_refused_by_inspect_too(compiled, capsys):
 
 def test_files_that_are_no_models_are_called_what_they_are(folder, capsys):
     np.save("a.npy", np.zeros((2, 3)))
-    Path("net.net").write_bytes(b"\x89HDF\r\n\x1a\n")
     for name, what in (
         ("data.npz", "archive of arrays (.npz) that holds input, label: data for --data"),
         ("a.npy", "array file (.npy): data for --data"),
-        ("net.net", "Lava .net file, which spikeport does not read"),
     ):
         code, said = said_by(capsys, f"inspect {name}")
         assert code == 2

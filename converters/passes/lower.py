@@ -67,7 +67,7 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
         UnsupportedOnChipError: a neuron whose behaviour the chip cannot be given.
         ModelError: a graph that `fold` should not have passed on.
     """
-    _refuse_conventional(network)
+    refuse_conventional(network)
     findings: Findings = []
     populations: dict[str, FloatPopulation] = {}
     connections: dict[str, Connection] = {}
@@ -83,13 +83,18 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
     return Outcome(circuit, tuple(findings))
 
 
-def _refuse_conventional(network: Network) -> None:
+def refuse_conventional(network: Network, model: str = "MODEL") -> None:
+    """Refuse a network of values; ``model`` is how the message calls its file.
+
+    Raises:
+        UnsupportedOnChipError: naming the first nodes that do not spike.
+    """
     found = [f"{name} ({type(n).__name__})" for name, n in network.nodes.items() if isinstance(n, Activation | MaxPool)]
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise UnsupportedOnChipError(
             f"{', '.join(found[:3])}{more}: a conventional network's values are not spikes. Convert the network first: "
-            "spikeport convert MODEL --to spiking --data CALIBRATION.npz -o model.nir (or --to sigma-delta)."
+            f"spikeport convert {model} --to spiking --data CALIBRATION.npz -o model.nir (or --to sigma-delta)."
         )
 
 

@@ -35,6 +35,10 @@ def compile_model(
         typer.Option(help="Two weight groups, coarse and fine, where 8 bits are too few: twice the memory and SynOps."),
     ] = SplitWeights.auto,
     scales: Annotated[int, typer.Option(min=1, max=1000, help="How many scales are tried per layer.")] = 8,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(min=1, max=8, help="Bits per weight; fewer save memory (`spikeport finetune` regains accuracy)."),
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibration samples used at most.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Of the random input that replaces missing calibration data.")] = 0,
     split: options.Split = None,
@@ -47,7 +51,7 @@ def compile_model(
 ) -> None:
     """Compile a trained network for a chip and write one deployment file."""
     from spikeport.deploy.cli.output import check_suffix, check_targets, show, status, tell
-    from spikeport.deploy.cli.sources import make_binning, make_codec, read_data, read_network
+    from spikeport.deploy.cli.sources import make_binning, make_codec, read_data, read_spiking
     from spikeport.deploy.compile import CompileOptions, compile_network
     from spikeport.deploy.encode import Spikes
     from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables, worth_saying
@@ -57,12 +61,12 @@ def compile_model(
     check_suffix(output, ".spk", "--output")
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     profile = load_profile(target)
-    network = read_network(model, dialect, dt)
+    network = read_spiking(model, dialect, dt)
     codec = make_codec(encode, decode, network)
     shape = network.shapes[network.inputs[0]]
     encoder = Spikes() if codec is None else codec.encoder
     calibration = None if data is None else read_data(data, split, binning, samples, shape, encoder)
-    choices = CompileOptions(split_weights.value, scales, samples, seed)
+    choices = CompileOptions(split_weights.value, scales, samples, seed, weight_bits)
     with status(f"compiling {model.name} for {profile.name}") as step:
         inputs = None if calibration is None else calibration.input
         deployment = compile_network(network, profile, inputs, codec, choices, step)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[Path, typer.Argument(help="A .nir file, or a .spk file that `spikeport compile` wrote.")]
-Network = Annotated[Path, typer.Argument(help="A .nir file.")]
+Model = Annotated[Path, typer.Argument(help="A .nir, .onnx or lava-dl .net file, or a .spk that `compile` wrote.")]
+Network = Annotated[Path, typer.Argument(help="A .nir file, or a lava-dl .net file.")]
 Deployed = Annotated[Path, typer.Argument(help="A .spk file that `spikeport compile` wrote.")]
 
 Json = Annotated[

@@ -39,7 +39,7 @@ def run_model(
     """Run data through a model and count what happened; accuracy where the data have labels."""
     from spikeport.deploy.cli.execution import run_chip, run_trained
     from spikeport.deploy.cli.output import check_suffix, check_targets, show, tell
-    from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment, read_network
+    from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment, read_spiking
     from spikeport.deploy.compile import codec_for
     from spikeport.deploy.encode import Spikes
     from spikeport.deploy.report.run_record import run_record, run_tables, save_arrays
@@ -50,7 +50,7 @@ def run_model(
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     names = tuple(name.strip() for name in record.split(",") if name.strip())
     if backend == "float":
-        network = read_network(model, dialect, dt)
+        network = read_spiking(model, dialect, dt)
         encoder = Spikes() if encode is None else codec_for(network, encode).encoder
         given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]], encoder)
         result = run_trained(model, network, given, encode, decode, names)

@@ -13,26 +13,56 @@ from spikeport.models.data.events import Binning
 from spikeport.models.data.npz import Archive
 
 if TYPE_CHECKING:
+    from spikeport.converters.chip_network import ChipNetwork
     from spikeport.converters.network import Network, Shape
     from spikeport.deploy.deployment import Deployment
 
 
-def read_network(path: Path, dialect: str | None, dt: float | None) -> Network:
-    """A trained network.
+def read_model(path: Path, dialect: str | None, dt: float | None) -> Network | ChipNetwork:
+    """A model from any file that holds one, known by its content.
 
     Raises:
-        ModelError: the file is missing, a folder, a deployment, or cannot be understood.
+        ModelError: the file is missing, a folder, a deployment, data, or cannot be understood.
     """
-    from spikeport.converters.read.nir import read_nir
-    from spikeport.deploy.deployment_file import is_deployment
+    from spikeport.converters.read.source import kind_of_file, read
 
-    if not path.is_file():
-        raise ModelError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
-    if is_deployment(path):
-        raise ModelError(f"{path} is a compiled deployment; this needs the trained network (.nir)")
-    if kind := foreign_kind(path):
-        raise ModelError(f"{path} is {kind}; this needs the trained network (.nir)")
-    return read_nir(path, dialect, dt)
+    kind = kind_of_file(path)
+    if kind == "deployment":
+        raise ModelError(f"{path} is a compiled deployment; this needs the trained network (.nir, .onnx, .net)")
+    if kind in ("arrays", "archive"):
+        raise ModelError(f"{path} is {_foreign_kind(path)}; this needs the trained network (.nir, .onnx, .net)")
+    return read(path, dialect=dialect, dt=dt)
+
+
+def read_network(path: Path, dialect: str | None, dt: float | None) -> Network:
+    """A trained network, in floats.
+
+    Raises:
+        ModelError: as `read_model`; or the file holds the chip's integers.
+    """
+    from spikeport.converters.chip_network import ChipNetwork
+
+    model = read_model(path, dialect, dt)
+    if isinstance(model, ChipNetwork):
+        raise ModelError(
+            f"{path} is a lava-dl .net file: its numbers are the chip's own integers, and there is no float network "
+            f"behind them. Compile it, and run the deployment: spikeport compile {path} --target loihi2 -o model.spk"
+        )
+    return model
+
+
+def read_spiking(path: Path, dialect: str | None, dt: float | None) -> Network:
+    """A trained network that spikes.
+
+    Raises:
+        ModelError: as `read_network`.
+        UnsupportedOnChipError: it is a conventional network; the message says how to convert it.
+    """
+    from spikeport.converters.passes.lower import refuse_conventional
+
+    network = read_network(path, dialect, dt)
+    refuse_conventional(network, str(path))
+    return network
 
 
 def read_deployment(path: Path) -> Deployment:
@@ -41,25 +71,27 @@ def read_deployment(path: Path) -> Deployment:
     Raises:
         DeploymentFileError: missing, damaged, newer, or something else.
     """
+    from spikeport.converters.read.source import kind_of_file
     from spikeport.deploy.deployment_file import load
 
-    if path.suffix == ".nir" and path.is_file():
+    if path.is_file() and kind_of_file(path) in ("nir", "netx", "onnx"):
         raise DeploymentFileError(
             f"{path} is a trained network; compile it first: spikeport compile {path} --target ..."
         )
     return load(path)
 
 
-def foreign_kind(path: Path) -> str:
-    """What a file is that users take for a model; empty for anything else."""
+def _foreign_kind(path: Path) -> str:
+    """What a file of arrays, which users take for a model, is."""
     with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith(b"\x93NUMPY"):
+        zipped = file.read(2) == b"PK"
+    if not zipped:
         return "an array file (.npy): data for --data"
-    if start.startswith(b"PK"):
-        held = _arrays_in(path)
-        return f"an archive of arrays (.npz) that holds {held}: data for --data" if held else "a zip archive"
-    return "a Lava .net file, which spikeport does not read; export the model to NIR" if path.suffix == ".net" else ""
+    held = _arrays_in(path)
+    return f"an archive of arrays (.npz) that holds {held}: data for --data" if held else _ZIP
+
+
+_ZIP = "a zip archive; a torch checkpoint is never unpickled: spikeport.read(module) takes the live module instead"
 
 
 def _arrays_in(path: Path) -> str:

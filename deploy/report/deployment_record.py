@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import RenderableType
 
-from spikeport.converters.chip_network import Conv2d, Dense, Sparse, Synapses
 from spikeport.converters.findings import Finding
 from spikeport.converters.placement import Core
 from spikeport.deploy.codec import encoder_text
 from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.report.chip_record import population_record, span_text, synapses_record
 from spikeport.deploy.report.tables import columns, facts
-
-_REGISTERS = ("du", "dv", "vth", "bias_mant", "bias_exp")
 
 
 def deployment_record(deployment: Deployment) -> dict[str, Any]:
@@ -33,7 +29,7 @@ def deployment_record(deployment: Deployment) -> dict[str, Any]:
         "codec": deployment.codec.as_dict(),
         "encoder": encoder_text(deployment.codec.encoder),
         "populations": [_population(deployment, name) for name in network.populations],
-        "synapses": [_synapses(s) for s in network.synapses.values()],
+        "synapses": [synapses_record(s) for s in network.synapses.values()],
         "core_usage": [_core(i, core, placement.seats[i]) for i, core in enumerate(placement.cores)],
         "quantization": {
             "synapses": {name: asdict(error) for name, error in deployment.quantization.synapses.items()},
@@ -45,46 +41,10 @@ def deployment_record(deployment: Deployment) -> dict[str, Any]:
 
 
 def _population(deployment: Deployment, name: str) -> dict[str, Any]:
-    p = deployment.network.populations[name]
     return {
-        "layer": name,
-        "model": p.model,
-        "shape": list(p.shape),
-        "neurons": p.size,
-        **{register: _span(getattr(p, register)) for register in _REGISTERS},
-        "max_spikes": p.max_spikes,
-        "refractory": p.refractory,
-        "shift": p.shift,
-        "scale": p.scale,
+        **population_record(deployment.network.populations[name]),
         "cores": len(deployment.placement.cores_of(name)),
         "binding": deployment.placement.binding.get(name),
-    }
-
-
-def _span(values: NDArray[np.int64]) -> int | list[int]:
-    low, high = int(values.min()), int(values.max())
-    return low if low == high else [low, high]
-
-
-def _synapses(s: Synapses) -> dict[str, Any]:
-    match s.connectivity:
-        case Dense(weight=weight):
-            kind, stored = "dense", weight.size
-        case Sparse(matrix=matrix):
-            kind, stored = "sparse", matrix.nnz
-        case Conv2d(weight=weight):
-            kind, stored = "conv2d", weight.size
-    return {
-        "synapses": s.name,
-        "source": s.source,
-        "target": s.target,
-        "kind": kind,
-        "weights": int(stored),
-        "weight_exp": s.weight_exp,
-        "num_weight_bits": s.num_weight_bits,
-        "sign_mode": s.sign_mode,
-        "delay": _span(np.asarray(s.delay)),
-        "graded": s.graded,
     }
 
 
@@ -160,7 +120,7 @@ _GROUPS = {
 
 def _layer_row(population: Mapping[str, Any], error: Mapping[str, float]) -> dict[str, Any]:
     shares = {key: _share(error.get(key)) for key in ("spike_agreement", "u_peak", "v_peak")}
-    spans = (_text(population[key]) for key in ("du", "dv", "vth"))
+    spans = (span_text(population[key]) for key in ("du", "dv", "vth"))
     quiet = population["model"] == "input"
     return {**population, **shares, "registers": "" if quiet else ", ".join(spans)}
 
@@ -183,7 +143,3 @@ def _core_names(rows: list[dict[str, Any]]) -> dict[str, str]:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
-
-
-def _text(value: int | list[int]) -> str:
-    return f"{value[0]}..{value[1]}" if isinstance(value, list) else str(value)

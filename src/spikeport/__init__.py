@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikeport.converters.read.nir import read_nir as read
+    from spikeport.converters.read.source import read
     from spikeport.converters.write.nir import write_nir as write
     from spikeport.deploy.backends.float import run_float
     from spikeport.deploy.codec import Codec
@@ -46,7 +46,7 @@ _HOMES = {
     "list_profiles": ("hw_profiles.profile", "list_profiles"),
     "load_data": ("deploy.data", "load_data"),
     "load_profile": ("hw_profiles.profile", "load_profile"),
-    "read": ("converters.read.nir", "read_nir"),
+    "read": ("converters.read.source", "read"),
     "run_float": ("deploy.backends.float", "run_float"),
     "write": ("converters.write.nir", "write_nir"),
 }
