@@ -18,6 +18,7 @@ from spikeport.deploy.cli.inspect import inspect
 from spikeport.deploy.cli.profiles import profiles
 from spikeport.deploy.cli.run import run_model
 from spikeport.deploy.cli.verify import verify
+from spikeport.deploy.cli.zoo import zoo
 from spikeport.errors import SpikeportError
 
 EXIT_CODES = (
@@ -45,6 +46,7 @@ app.command("verify")(verify)
 app.command("export-lava")(export_lava)
 app.command("doctor")(doctor)
 app.add_typer(profiles, name="profiles")
+app.add_typer(zoo, name="zoo")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,136 @@
+"""``spikeport zoo``: published methods, trained, deployed, and their claims reproduced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport.deploy.cli import options
+
+zoo = typer.Typer(help="List the published methods in the zoo, train one, deploy it, or reproduce its claim.")
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", help="The data set's file, or a folder that holds it. Default: as trained."),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A method; spikeport zoo lists them.")]
+DataSet = Annotated[
+    Path, typer.Option("--data", metavar="PATH", help="The data set's file, or a folder that holds it.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the training, for example epochs=20; repeatable."),
+]
+
+
+@zoo.callback(invoke_without_command=True)
+def list_all(context: typer.Context, json: options.Json = None) -> None:
+    """List the methods: paper, data, published and reproduced figures."""
+    if context.invoked_subcommand is not None:
+        return
+    from dataclasses import asdict
+
+    from spikeport.deploy.cli.output import check_targets, show
+    from spikeport.deploy.report.tables import columns
+    from spikeport.models.zoo import METHODS
+
+    check_targets(json)
+    rows = [asdict(method) for method in METHODS.values()]
+    heads = {key: key for key in ("name", "title", "paper", "data", "published", "reproduced")}
+    show({"methods": rows}, [columns("zoo", rows, heads)], json)
+
+
+@zoo.command("train")
+def train(
+    name: Name,
+    data: DataSet,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; goes on if it was begun there.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, sample order and splits.")] = 0,
+    settings: Settings = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Log the loss of every epoch there, for TensorBoard.")
+    ] = None,
+    json: options.Json = None,
+) -> None:
+    """Train a method; stopped and started again it ends with the same bits."""
+    from spikeport.deploy.cli.output import check_targets, progress, show
+    from spikeport.deploy.report.tables import facts
+    from spikeport.models.training.config import read_config
+    from spikeport.models.training.fit import Watch
+    from spikeport.models.training.run_folder import finish_run, read_record, start_run
+    from spikeport.models.training.tensorboard import logger
+    from spikeport.models.zoo import recipe
+
+    check_targets(json)
+    chosen = recipe(name)
+    config = read_config(chosen.config, {"seed": seed, **_pairs(settings)})
+    run = start_run(output, name, config, data)
+    with progress(f"training {name}") as report, logger(tensorboard) as log:
+        finish_run(run, chosen.train(run, Watch(progress=report, log=log)))
+    record = read_record(output)
+    show(record, [facts(f"{name}: {output}", record["figures"])], json)
+
+
+@zoo.command("deploy")
+def deploy(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a finished training.")],
+    target: Annotated[str, typer.Option(help="Chip: a profile's name or .toml file.")] = "loihi2",
+    data: Data = None,
+    json: options.Json = None,
+) -> None:
+    """Write model.nir and model.spk into the folder; compare chip and float on test data; count the energy."""
+    from spikeport.deploy.cli.output import check_targets, show, status, tell
+    from spikeport.deploy.zoo.deploy_record import deploy_record, deploy_tables
+    from spikeport.deploy.zoo.deployed import deploy_run
+    from spikeport.models.training.run_folder import open_run, read_record
+    from spikeport.models.zoo import recipe
+
+    check_targets(json)
+    chosen = recipe(read_record(folder)["method"])
+    run = open_run(folder, chosen.config, data)
+    with status(f"deploying {folder}"):
+        deployed = deploy_run(run, chosen, target, folder)
+    tell(deployed.findings)
+    record = deploy_record(run, deployed)
+    show(record, deploy_tables(record), json)
+
+
+@zoo.command("reproduce")
+def reproduce_claims(
+    name: Name,
+    data: DataSet,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the trainings. Default: runs/NAME.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="N,N,...", help="One training of every variant for each.")] = "0,1,2",
+    json: options.Json = None,
+) -> None:
+    """Reproduce a paper's claim at small scale: tables with mean and spread over seeds, and what holds."""
+    from spikeport.deploy.cli.output import check_targets, show, status
+    from spikeport.deploy.zoo.reproduction import reproduce
+
+    check_targets(json)
+    with status(f"reproducing {name}") as step:
+        found = reproduce(name, data, output or Path("runs") / name, _seeds(seeds), step)
+    show(found.as_dict(), found.shown(), json)
+
+
+def _pairs(settings: list[str] | None) -> dict[str, str]:
+    from spikeport.errors import DataError
+
+    pairs = [text.partition("=") for text in settings or ()]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise DataError(f"--set {name}: write NAME=VALUE, for example --set epochs=20")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    from spikeport.errors import DataError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise DataError(f"--seeds {text}: write different whole numbers with commas between, for example 0,1,2")
+    return tuple(map(int, parts))

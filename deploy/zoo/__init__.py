@@ -1,0 +1,1 @@
+"""The zoo on the chip: deploying what was trained, and reproducing the papers' claims there."""

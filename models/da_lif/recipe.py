@@ -1,0 +1,146 @@
+"""Training of a dense network with dual adaptive neurons on N-MNIST, and of what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from statistics import mean
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from spikeport.converters.network import Network
+from spikeport.models.batch_norm import without_batch_norm
+from spikeport.models.data.samples import Parts, Samples
+from spikeport.models.data.sets import nmnist_frames
+from spikeport.models.export import to_network
+from spikeport.models.network import neurons_of
+from spikeport.models.neurons import DALIF, LIF, PLIF, Integrator, PerStepDALIF, SteppedNeuron
+from spikeport.models.recipe import Recipe
+from spikeport.models.surrogate import Triangle
+from spikeport.models.training.checkpoint import read_checkpoint
+from spikeport.models.training.config import TrainingConfig
+from spikeport.models.training.evaluate import accuracy
+from spikeport.models.training.fit import Figures, Watch, fit
+from spikeport.models.training.losses import batch_losses, batches_of, last_loss
+from spikeport.models.training.run_folder import RunFolder
+
+NeuronKind: TypeAlias = Literal["da-lif", "da-lif-sigmoid", "per-step", "plif", "lif"]
+SHAPE = (2, 17, 17)
+CLASSES = 10
+
+
+class DALIFConfig(TrainingConfig):
+    """Settings.
+
+    Attributes:
+        neuron: "lif" takes ``decay`` and ``gain`` as they are, the others learn theirs.
+        decay, gain: what past and input are multiplied with; where learnt, they start there.
+        steps: T.
+        late: events fill only the first half of the steps, and the decision falls in the last step.
+        hidden: neurons of each of the two layers.
+        neuron_rate: multiplies the learning rate of what neurons learn.
+        held_out: samples for test, drawn by ``seed`` from all recordings.
+    """
+
+    neuron: NeuronKind = "da-lif"
+    decay: float = Field(0.5, gt=0, lt=1)
+    gain: float = Field(0.5, gt=0, le=1)
+    steps: int = Field(8, ge=1)
+    late: bool = False
+    hidden: int = Field(128, ge=1)
+    neuron_rate: float = Field(10.0, gt=0)
+    held_out: int = Field(300, ge=1)
+
+
+_NEURONS: Mapping[NeuronKind, Callable[[DALIFConfig], SteppedNeuron]] = {
+    "da-lif": lambda c: DALIF(c.gain, c.decay, "tanh", surrogate=Triangle()),
+    "da-lif-sigmoid": lambda c: DALIF(c.gain, c.decay, "sigmoid", surrogate=Triangle()),
+    "per-step": lambda c: PerStepDALIF(c.steps, c.gain, c.decay, "tanh", surrogate=Triangle()),
+    "plif": lambda c: PLIF(1.0 / (1.0 - c.decay), surrogate=Triangle()),
+    "lif": lambda c: LIF(c.decay, c.gain, surrogate=Triangle()),
+}
+
+
+def build(config: DALIFConfig) -> nn.Module:
+    """Dense 578-hidden-hidden-10 with batch norm, and what adds up the answer; initial weights drawn by the seed.
+
+    Where the decision falls in the last step, the read-out holds that step alone, else the sum over all steps.
+    """
+    torch.manual_seed(config.seed)
+    inputs, neuron = torch.Size(SHAPE).numel(), _NEURONS[config.neuron]
+    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+    for number, size in ((1, inputs), (2, config.hidden)):
+        layers[f"fc{number}"] = nn.Linear(size, config.hidden, bias=False)
+        layers[f"norm{number}"] = nn.BatchNorm1d(config.hidden)
+        layers[f"neurons{number}"] = neuron(config)
+    layers |= {"readout": nn.Linear(config.hidden, CLASSES), "sum": Integrator(0.0 if config.late else 1.0)}
+    net = nn.Sequential()
+    for name, layer in layers.items():
+        net.add_module(name, layer)
+    return net
+
+
+def samples(run: RunFolder[DALIFConfig]) -> Parts:
+    """Frames (B, steps, 2, 17, 17) of all recordings, split by the seed."""
+    config = run.config
+    if not config.late:
+        return nmnist_frames(run.data, config.steps).mixed(config.seed, config.held_out)
+    parts = nmnist_frames(run.data, config.steps // 2)
+    return Parts(*(_silent_end(part, config.steps) for part in (parts.train, parts.test))).mixed(
+        config.seed, config.held_out
+    )
+
+
+def _silent_end(part: Samples, steps: int) -> Samples:
+    """The same frames, then silence up to ``steps``."""
+    silence = np.zeros((len(part), steps - part.frames.shape[1], *SHAPE), part.frames.dtype)
+    return replace(part, frames=np.concatenate([part.frames, silence], axis=1))
+
+
+def train(run: RunFolder[DALIFConfig], watch: Watch) -> Figures:
+    """Accuracy on the samples held out, and what the neurons learnt."""
+    config, parts = run.config, samples(run)
+    net = build(config)
+    scale = 1.0 if config.late else 1.0 / config.steps
+    losses = batch_losses(net, parts.train, config.batch, partial(last_loss, scale=scale))
+    fit(net, losses, config, batches_of(parts.train, config.batch), run.stage("net"), watch, partial(_rate, config))
+    return {"accuracy": accuracy(net, parts.test, "membrane-last"), **_learnt(net)}
+
+
+def _rate(config: DALIFConfig, parameter: str) -> float:
+    return config.neuron_rate if parameter.startswith("neurons") else 1.0
+
+
+def _learnt(net: nn.Module) -> Figures:
+    """Gain and decay of each spiking layer; the mean over steps where they differ."""
+    found = {}
+    for name, neuron in neurons_of(net):
+        if neuron.spiking:
+            constants = neuron.constants()
+            found[f"{name}.decay"] = mean(c.membrane_decay.item() for c in constants)
+            found[f"{name}.gain"] = mean(1.0 if c.input_gain is None else c.input_gain.item() for c in constants)
+    return found
+
+
+def trained(run: RunFolder[DALIFConfig]) -> nn.Module:
+    """The net of a finished run."""
+    net = build(run.config)
+    read_checkpoint(run.stage("net").path, net)
+    return net.eval()
+
+
+def network(run: RunFolder[DALIFConfig]) -> Network:
+    """What is deployed.
+
+    Raises:
+        UnsupportedOnChipError: neurons whose constants change from step to step.
+    """
+    return to_network(without_batch_norm(trained(run)), SHAPE)
+
+
+RECIPE = Recipe(DALIFConfig, train, network, samples, "membrane-last")

@@ -1,0 +1,73 @@
+"""The zoo: published methods as trainable networks, each in a package of its own, all in this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spikeport.errors import ModelError
+
+if TYPE_CHECKING:
+    from spikeport.models.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Method:
+    """What there is to say about a method without loading it.
+
+    Attributes:
+        name: on the command line.
+        title: in words.
+        paper: authors, year, arXiv number.
+        data: what it learns from here.
+        published: the paper's headline figures.
+        reproduced: what `spikeport zoo reproduce` found at small scale; empty until it was run.
+        home: the module that holds its ``RECIPE``.
+    """
+
+    name: str
+    title: str
+    paper: str
+    data: str
+    published: str
+    reproduced: str
+    home: str
+
+
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            name="da-lif",
+            title="Dual adaptive LIF: a learnt decay and a learnt input weight per layer",
+            paper="Zhang et al. 2025, arXiv:2502.10422",
+            data="N-MNIST",
+            published="better than LIF and PLIF at few time steps (no table was available)",
+            reproduced="",
+            home="spikeport.models.da_lif.recipe",
+        ),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """The entry of that name.
+
+    Raises:
+        ModelError: there is none; the message lists those there are.
+    """
+    if name not in METHODS:
+        raise ModelError(f"no method {name!r} in the zoo; there are {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def recipe(name: str) -> Recipe[Any]:
+    """The recipe of that method; loads torch.
+
+    Raises:
+        ModelError: no such method.
+    """
+    found: Recipe[Any] = import_module(method(name).home).RECIPE
+    return found
