@@ -36,6 +36,11 @@ def wrap24(x: Ints) -> Ints:
     return np.where(x > STATE_LIMIT, x - 2 * STATE_LIMIT, np.where(x <= -STATE_LIMIT, x + 2 * STATE_LIMIT, x))
 
 
+def wrap32(x: Ints) -> Ints:
+    """x modulo 2^32, in [-2^31, 2^31): the int32 in which Lava keeps sigma-delta states."""
+    return x.astype(np.int32).astype(np.int64)
+
+
 def clip24(x: Ints) -> Ints:
     """Saturation of the 24-bit membrane potential at ±(M - 1)."""
     return np.clip(x, -(STATE_LIMIT - 1), STATE_LIMIT - 1)
@@ -70,7 +75,7 @@ class State:
 class Step:
     """What one step gave: the new state, spikes (B, n), and how many registers overflowed.
 
-    Sigma-delta units neither wrap nor clip: of them it is counted how many u and v are beyond 24 bits.
+    Sigma-delta units have 32 bits, as in Lava: of them it is counted how many u and v are beyond a chip's 24.
     """
 
     state: State
@@ -132,9 +137,9 @@ def fire(population: Population, v: Ints) -> tuple[Ints, Ints]:
 
 def _sigma_delta(p: Population, state: State, accumulated: Ints) -> Step:
     unit = p.spike_exp + p.state_exp
-    sigma = np.zeros_like(accumulated) if p.model == "delta" else state.u + accumulated
+    sigma = np.zeros_like(accumulated) if p.model == "delta" else wrap32(state.u + accumulated)
     activation = _activation(p, sigma, accumulated, unit)
-    change = activation - state.v + state.hold
+    change = wrap32(activation - state.v + state.hold)
     sent = np.where(np.abs(change) >= p.vth << unit, change, 0)
     residue = change - sent
     if p.model == "sigma":
@@ -147,9 +152,9 @@ def _activation(p: Population, sigma: Ints, accumulated: Ints, unit: int) -> Int
     """What a unit announces changes of, (B, n): the received value, the rectified sum, or the sum itself."""
     match p.model:
         case "delta":
-            return accumulated << unit
+            return wrap32(accumulated << unit)
         case "sigma":
             return sigma
         case _:
-            biased = sigma + (bias(p.bias_mant, p.bias_exp) << unit)
+            biased = wrap32(sigma + (bias(p.bias_mant, p.bias_exp) << unit))
             return np.maximum(biased, 0) if p.rectified else biased

@@ -9,7 +9,8 @@ Per chip step t = 1, 2, ... (source: lava-nc 0.10.0 `PyLifModelBitAcc`, `PyDense
     s[t] = v[t] > vth · 2^6;  v[t] = 0 where s[t]
 
 Sigma-delta units (source: lava-nc 0.10.0 `PyDeltaModelFixed`, `PySigmaDeltaModelFixed`, `PySigmaModelFixed`) have their
-sigma in u and their activation in v; no register is cut to 24 bits. With E = spike_exp + state_exp::
+sigma in u and their activation in v. Every sum is kept in 32 bits (wrapping), none is cut to 24. With
+E = spike_exp + state_exp::
 
     u[t] = u[t-1] + a[t]                                      (sigma; "delta" has none: u = 0)
     v[t] = max(u[t] + bias_mant · 2^(bias_exp + E), 0)        ("delta": v = a[t] · 2^E;  "sigma": v = u)

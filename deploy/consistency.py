@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from spikeport.converters.arithmetic import DECAY_UNITY, STATE_LIMIT
 from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Population, Sparse, Synapses
+from spikeport.converters.circuit import SIGMA_DELTA
+from spikeport.converters.passes.chip_limits import SIGMA_DELTA_EXP_MAX
 from spikeport.converters.placement import Placement
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.records import NonsenseError
@@ -31,6 +33,14 @@ _REGISTERS = {
     "v_init": (-STATE_LIMIT, STATE_LIMIT),
     "v_min": (-STATE_LIMIT, STATE_LIMIT),
 }
+
+_FIELDS = (
+    ("max_spikes", 1, 2**32),
+    ("refractory", 0, 2**16),
+    ("shift", 0, 2**16),
+    ("spike_exp", 0, SIGMA_DELTA_EXP_MAX),
+    ("state_exp", 0, SIGMA_DELTA_EXP_MAX),
+)
 
 
 def check(deployment: Deployment) -> None:
@@ -73,10 +83,12 @@ def _check_population(p: Population) -> None:
         if (value := getattr(p, register)) is not None:
             _check_range(value, low, high, f"{p.name}: {register}")
             _check_size(value, p, register)
+    from_zero = p.model not in SIGMA_DELTA or not (p.u_init.any() or p.v_init.any())
+    _require(from_zero, p.name, "sigma-delta units start from zero, u_init and v_init must be 0")
     _check_size(p.offset, p, "offset")
     _require(bool(np.isfinite(p.offset).all()), p.name, "offset must be finite")
     _require(isfinite(p.scale) and p.scale > 0, p.name, f"scale = {p.scale} must be above 0")
-    for field, low, high in (("max_spikes", 1, 2**32), ("refractory", 0, 2**16), ("shift", 0, 2**16)):
+    for field, low, high in _FIELDS:
         _require(low <= getattr(p, field) <= high, p.name, f"{field} = {getattr(p, field)} must lie in {low} .. {high}")
 
 

@@ -30,7 +30,8 @@ from spikeport.deploy.records import Arrays, NonsenseError, from_plain, to_plain
 from spikeport.errors import DataError, DeploymentFileError, ProfileError
 
 MAGIC = b"\x89SPK\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
+"""2: sigma-delta units. A file of version 1 has none, and fields it lacks have their defaults."""
 HEADER = 44
 MAX_BYTES = 8 << 30
 

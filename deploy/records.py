@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -93,8 +93,9 @@ def _record(hint: type, plain: Json, path: str, arrays: Arrays) -> Any:
     _require(isinstance(plain, dict), path, f"{_short(plain)} is no {hint.__name__}")
     hints = _hints(hint)
     given = {key: entry for key, entry in plain.items() if not (key == "kind" and hint in _CHOICES)}
-    _require(set(given) == set(hints), path, f"a {hint.__name__} has {', '.join(hints)}, not {', '.join(given)}")
-    return hint(**{key: from_plain(hints[key], given[key], f"{path}/{key}", arrays) for key in hints})
+    fits = _needed(hint) <= set(given) <= set(hints)
+    _require(fits, path, f"a {hint.__name__} has {', '.join(hints)}, not {', '.join(given)}")
+    return hint(**{key: from_plain(hints[key], entry, f"{path}/{key}", arrays) for key, entry in given.items()})
 
 
 def _union(hints: tuple[Any, ...], plain: Json, path: str, arrays: Arrays) -> Any:
@@ -185,6 +186,12 @@ def _list(plain: Json, path: str) -> list[Any]:
 @lru_cache
 def _hints(record: type) -> Mapping[str, Any]:
     return get_type_hints(record)
+
+
+@lru_cache
+def _needed(record: Any) -> frozenset[str]:
+    """Fields without a default: one with a default may be younger than the file."""
+    return frozenset(f.name for f in fields(record) if f.default is MISSING and f.default_factory is MISSING)
 
 
 def _require(holds: bool, path: str, message: str) -> None:

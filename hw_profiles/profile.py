@@ -157,8 +157,9 @@ class Profile(Strict):
 
     Attributes:
         name: as given to ``--target`` and printed in results.
-        neuron_models: by name: "lif", "lif_subtract", "integrator"; "lif_refractory" and "lif_v_min" say that the
-            chip offers these options. A model that is absent is not offered.
+        neuron_models: by name: "lif", "lif_subtract", "integrator", "delta", "sigma_delta", "sigma";
+            "lif_refractory" and "lif_v_min" say that the chip offers these options. A model that is absent is not
+            offered.
         prices: see `Prices`.
     """
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 
 from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Population, Sparse, Synapses
+from spikeport.converters.circuit import SIGMA_DELTA
 from spikeport.converters.placement import Core, Placement, Slice
 from spikeport.deploy.backends.simulator.reference import simulate
 
@@ -26,8 +27,13 @@ class Case:
     placement: Placement
 
 
-def random_case(seed: int) -> Case:
-    """One to three inputs, one to three populations, feed-forward and recurrent groups of every kind."""
+def random_case(seed: int, sigma_delta: bool = False) -> Case:
+    """One to three inputs, one to three populations, feed-forward and recurrent groups of every kind.
+
+    Args:
+        seed: of everything.
+        sigma_delta: add a chain of sigma-delta units, fed by values with signs, that hears and is heard by the rest.
+    """
     rng = np.random.default_rng(seed)
     populations = {f"in {k}": _input(rng, f"in {k}") for k in range(rng.integers(1, 4))}
     synapses: dict[str, Synapses] = {}
@@ -37,6 +43,9 @@ def random_case(seed: int) -> Case:
     for _ in range(rng.integers(0, 3)):
         source, target = populations[_choice(rng, names)], populations[names[-1]]
         _join(rng, synapses, source, target)
+    if sigma_delta:
+        _add_chain(rng, populations, synapses)
+        names = list(populations)
     inputs = tuple(n for n in names if populations[n].model == "input")
     network = ChipNetwork(populations, synapses, inputs, (names[-1],), 1e-3)
     return _within_range(Case(network, {n: _data(rng, populations[n]) for n in inputs}, one_core(network)))
@@ -48,15 +57,26 @@ def _within_range(case: Case) -> Case:
     The register holds what one wrap brings back; beyond that Lava's int32 overflows and no two models agree.
     """
     names = [name for name, p in case.network.populations.items() if p.model != "input"]
-    u = simulate(case.network, case.inputs, case.placement, record_states=names).u
-    wild = {name for name in names if np.abs(u[name]).max() > M}
+    run, populations = (
+        simulate(case.network, case.inputs, case.placement, record_states=names),
+        case.network.populations,
+    )
+    units = {name for name in names if populations[name].model in SIGMA_DELTA}
+    wild = {name for name in names if name not in units and np.abs(run.u[name]).max() > M}
+    wild |= {name for name in units if max(np.abs(run.u[name]).max(), np.abs(run.v[name]).max()) > M // 4}
     if not wild:
         return case
-    calmed = {
-        name: replace(s, weight_exp=max(s.weight_exp - 2, -8)) if s.target in wild else s
-        for name, s in case.network.synapses.items()
-    }
+    calmed = {name: _calmed(s) if s.target in wild else s for name, s in case.network.synapses.items()}
     return _within_range(replace(case, network=replace(case.network, synapses=calmed)))
+
+
+def _calmed(s: Synapses) -> Synapses:
+    """With a smaller exponent; without weights where there is none, since loops of sigma-delta units can explode."""
+    if s.weight_exp > -8:
+        return replace(s, weight_exp=max(s.weight_exp - 2, -8))
+    kind = s.connectivity
+    silent = Dense(np.zeros(kind.matrix.shape, np.int64)) if isinstance(kind, Sparse) else None
+    return replace(s, connectivity=silent or replace(kind, weight=kind.weight * 0))
 
 
 def united(cases: list[Case]) -> Case:
@@ -104,6 +124,8 @@ def _input(rng: np.random.Generator, name: str) -> Population:
 
 
 def _data(rng: np.random.Generator, p: Population) -> np.ndarray:
+    if p.name == "values":
+        return rng.integers(-128, 128, (2, STEPS, *p.shape)) * (rng.random((2, STEPS, *p.shape)) < 0.7)
     high = _choice(rng, [2, 2, 4, 256])
     return rng.integers(0, high, (2, STEPS, *p.shape)) * (rng.random((2, STEPS, *p.shape)) < 0.5)
 
@@ -119,6 +141,40 @@ def _grow(rng: np.random.Generator, populations: dict, synapses: dict, k: int) -
         _join(rng, synapses, target, target)
     if rng.random() < 0.4:
         _join(rng, synapses, populations[_choice(rng, list(populations))], target)
+
+
+def _add_chain(rng: np.random.Generator, populations: dict, synapses: dict) -> None:
+    """values -> delta -> sigma-delta units -> sigma, with links from and to what is there."""
+    others = [p for p in populations.values() if p.model != "input"]
+    shape = (2, *rng.integers(3, 6, 2).tolist()) if rng.random() < 0.5 else (4,)
+    populations["values"] = Population("values", shape, "input", *[ZERO] * 8)
+    delta = populations["delta"] = _unit(rng, "delta", shape, "delta", 1)
+    one_each = Sparse(csr_array(np.eye(delta.size, dtype=np.int64)))
+    synapses["values->delta"] = Synapses(
+        "values->delta", "values", "delta", one_each, sign_mode="excitatory", graded=True
+    )
+    last = delta
+    for k in range(rng.integers(1, 4)):
+        conv = _conv(rng, last.shape) if len(last.shape) == 3 and rng.random() < 0.7 else None
+        shape = (int(rng.integers(1, 5)),) if conv is None else conv.target_shape
+        unit = populations[f"sd {k}"] = _unit(rng, f"sd {k}", shape, "sigma_delta", k + 2)
+        _join(rng, synapses, last, unit, conv, graded=True)
+        for link in ((_choice(rng, others), unit), (unit, _choice(rng, others)), (unit, unit)):
+            if rng.random() < 0.3:
+                _join(rng, synapses, *link)
+        last = unit
+    sigma = populations["sigma"] = _unit(rng, "sigma", (3,), "sigma", last.shift + 1)
+    _join(rng, synapses, last, sigma, graded=True)
+
+
+def _unit(rng: np.random.Generator, name: str, shape: tuple[int, ...], model: Any, shift: int) -> Population:
+    biases = (int(np.prod(shape)),) if model == "sigma_delta" and rng.random() < 0.5 else ()
+    return Population(
+        name, shape, model, ZERO, ZERO, vth=np.asarray(_choice(rng, [0, 3, 40])), reset=ZERO,
+        bias_mant=np.asarray(rng.integers(-60, 60, biases)) * (model == "sigma_delta"),
+        bias_exp=np.asarray(rng.integers(0, 3)), u_init=ZERO, v_init=ZERO, shift=shift,
+        spike_exp=int(rng.integers(0, 7)), state_exp=int(rng.integers(0, 7)), rectified=bool(rng.random() < 0.7),
+    )  # fmt: skip
 
 
 def _population(rng: np.random.Generator, name: str, shape: tuple[int, ...], shift: int) -> Population:
@@ -157,7 +213,14 @@ def _weights(rng: np.random.Generator, sign_mode: str, bits: int, shape: tuple[i
     return (rng.integers(0, 256, shape) >> drop << drop) * (1 if sign_mode == "excitatory" else -1)
 
 
-def _join(rng: np.random.Generator, synapses: dict, source: Population, target: Population, conv: Any = None) -> None:
+def _join(
+    rng: np.random.Generator,
+    synapses: dict,
+    source: Population,
+    target: Population,
+    conv: Any = None,
+    graded: bool | None = None,
+) -> None:
     sign_mode, bits = _choice(rng, ["mixed", "mixed", "excitatory", "inhibitory"]), int(rng.integers(1, 9))
     weight = _weights(rng, sign_mode, bits, (target.size, source.size) if conv is None else conv.weight.shape)
     if conv is not None:
@@ -170,5 +233,7 @@ def _join(rng: np.random.Generator, synapses: dict, source: Population, target: 
     longest = _choice(rng, [1, 3, 5])
     delay = _choice(rng, [0, 0, int(rng.integers(1, longest + 1)), rng.integers(0, longest + 1, source.size)])
     name = f"{source.name}->{target.name}/{len(synapses)}"
-    exponent, graded = int(rng.integers(-8, 8)), bool(rng.random() < 0.5)
-    synapses[name] = Synapses(name, source.name, target.name, kind, exponent, bits, sign_mode, delay, graded)
+    exponent, draw = int(rng.integers(-8, 8)), bool(rng.random() < 0.5)
+    synapses[name] = Synapses(
+        name, source.name, target.name, kind, exponent, bits, sign_mode, delay, draw if graded is None else graded
+    )

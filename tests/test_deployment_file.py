@@ -36,6 +36,7 @@ def tiny() -> Deployment:
         "in": population("in", (1, 4, 4), "input"),
         "conv/ä": population("conv/ä", (2, 3, 3), "lif", dv=ints(4096), v_min=ints(-70000), refractory=2),
         "hid": population("hid", (5,), "lif_subtract", du=ints(-1, 0, 9, 4095, 7), offset=np.arange(5) / 3, scale=0.1),
+        "sd": population("sd", (1,), "sigma_delta", spike_exp=6, state_exp=3, rectified=False),
         "out": population("out", (3,), "integrator", bias_mant=ints(-4096, 0, 4095), bias_exp=ints(0, 7, 1), shift=2),
     }
     rng = np.random.default_rng(0)
@@ -45,12 +46,13 @@ def tiny() -> Deployment:
         Synapses("a", "in", "conv/ä", Conv2d(kernel, (1, 4, 4), (2, 3, 3), (1, 1), (0, 0), (1, 1), 1), weight_exp=-8),
         Synapses("b/fine", "conv/ä", "hid", Sparse(sparse), delay=ints(list(range(18)))),
         Synapses("c", "hid", "out", Dense(rng.integers(0, 256, (3, 5))), sign_mode="excitatory", graded=True),
+        Synapses("e", "hid", "sd", Dense(2 * rng.integers(-15, 1, (1, 5))), graded=True),
         Synapses("d", "hid", "hid", Dense(16 * rng.integers(-15, 1, (5, 5))), 7, 4, "inhibitory", 1),
     ]
     network = ChipNetwork(populations, {s.name: s for s in groups}, ("in",), ("out",), 1e-4)
     cores = (
         Core((Slice("conv/ä", 0, 18), Slice("hid", 0, 2)), {"neurons": Usage(20, 1024, "compartments")}),
-        Core((Slice("hid", 2, 5), Slice("out", 0, 3)), {}),
+        Core((Slice("hid", 2, 5), Slice("out", 0, 3), Slice("sd", 0, 1)), {}),
     )
     return Deployment(
         network=network,
@@ -128,7 +130,7 @@ def test_same_deployment_gives_the_same_bytes_also_after_loading():
 def test_integers_are_stored_in_the_smallest_type_that_holds_them():
     stored = tensors.load(to_bytes(tiny())[HEADER:])
     weights = {key: a.dtype.name for key, a in stored.items() if key.endswith("weight")}
-    assert set(weights.values()) == {"int16", "uint8"}
+    assert set(weights.values()) == {"int8", "int16", "uint8"}
     assert stored["deployment/network/synapses/b/fine/connectivity/matrix/indices"].dtype == np.int8
 
 
@@ -160,7 +162,7 @@ def test_a_cut_file_is_noticed(length):
 
 def test_newer_version_says_which_versions():
     body = (VERSION + 1).to_bytes(4, "little") + b"whatever a later version holds"
-    with pytest.raises(DeploymentFileError, match="has format version 2, this spikeport reads up to version 1"):
+    with pytest.raises(DeploymentFileError, match="has format version 3, this spikeport reads up to version 2"):
         from_bytes(sealed(body))
 
 
@@ -216,6 +218,8 @@ def put(*path_and_value):
         (put("network", "synapses", "a", "connectivity", "stride", [0, 1]), "must be positive"),
         (put("network", "synapses", "a", "connectivity", "kind", "pickle"), "is none of Dense, Sparse, Conv2d"),
         (put("network", "synapses", "b/fine", "connectivity", "matrix", "shape", [5, 2]), "column|indices"),
+        (put("network", "populations", "sd", "state_exp", 8), "state_exp = 8 must lie in 0 .. 7"),
+        (put("network", "populations", "sd", "v_init", 1), "start from zero"),
         (put("placement", "seats", [[0, 0, 0, 0]]), "must seat every core"),
         (put("placement", "seats", [[0, 0, 0, 0], [0, 0, 0, 0]]), "two cores share a seat"),
         (put("placement", "cores", 1, "slices", 0, "stop", 4), "each neuron of hid once"),
@@ -235,6 +239,14 @@ def test_registers_out_of_range_are_refused(register):
     arrays = {f"deployment/network/populations/conv/ä/{register}": ints(1 << 25)}
     with pytest.raises(DeploymentFileError, match=f"conv/ä: {register} = 33554432"):
         from_bytes(edited(lambda manifest: None, arrays))
+
+
+def test_a_register_that_an_older_file_lacks_has_its_default():
+    def younger(manifest):
+        for _, entry in manifest["network"]["populations"]:
+            del entry["rectified"]
+
+    assert from_bytes(edited(younger)).network.populations["sd"].rectified
 
 
 def test_float_weights_are_refused():

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from spikeport.deploy.cli.main import main
-from spikeport.deploy.deployment_file import MAGIC
+from spikeport.deploy.deployment_file import MAGIC, VERSION
 
 DIALECT = "snntorch:reset=zero,reset_delay=0,dt=1e-3"
 ONES = np.ones(3, dtype=np.float32)
@@ -282,7 +282,7 @@ def safetensors_header(header):
 
 
 DEPLOYMENTS = {
-    "newer version": (sealed(2, b"later"), "version 2"),
+    "newer version": (sealed(VERSION + 1, b"later"), f"version {VERSION + 1}"),
     "version zero": (sealed(0, b""), "version 0"),
     "no body": (sealed(1, b""), "not a usable deployment"),
     "absurd header": (sealed(1, (2**63).to_bytes(8, "little")), "not a usable deployment"),

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_networks import random_case, same
 
 from spikeport.converters.arithmetic import initial_state, update
 from spikeport.converters.chip_network import Population
 from spikeport.converters.circuit import Model
+from spikeport.deploy.backends.lava.compatibility import installed
+from spikeport.deploy.backends.simulator.reference import simulate
 
+needs_lava = pytest.mark.skipif(not installed(), reason="needs lava-nc; `spikeport doctor` prints how to install it")
+pytestmark = pytest.mark.filterwarnings("ignore:Changing the sparsity structure:scipy.sparse.SparseEfficiencyWarning")
 ZERO = np.zeros((), np.int64)
 
 
@@ -90,3 +95,30 @@ def test_states_beyond_24_bits_are_counted_and_go_on() -> None:
     p = unit("sigma")
     step = update(p, initial_state(p, 1), np.array([[2**23]]))
     assert (int(step.state.v[0, 0]), step.u_wraps, step.v_clips) == (2**23, 1, 1)
+
+
+def test_a_loop_that_explodes_wraps_at_32_bits_as_lava_does() -> None:
+    p = unit("sigma", spike_exp=0)
+    step = update(p, initial_state(p, 1), np.array([[2**31 + 5]]))
+    assert int(step.state.v[0, 0]) == 5 - 2**31
+
+
+def agree(seed: int) -> bool:
+    from spikeport.deploy.backends.lava.in_process import run_in_process
+
+    case = random_case(seed, sigma_delta=True)
+    names = [name for name, p in case.network.populations.items() if p.model != "input"]
+    arguments = (case.network, case.inputs, case.placement, names, names)
+    return same(simulate(*arguments), run_in_process(*arguments))
+
+
+@needs_lava
+def test_random_networks_with_units_equal_lavas_models() -> None:
+    assert [seed for seed in range(10) if not agree(seed)] == []
+
+
+@needs_lava
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_a_thousand_random_networks_with_units_equal_lavas_models(block: int) -> None:
+    assert [seed for seed in range(block * 50, block * 50 + 50) if not agree(seed)] == []

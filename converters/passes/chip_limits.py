@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.converters.chip_network import ChipNetwork, Ints, Population, Synapses
+from spikeport.converters.circuit import READOUTS, SIGMA_DELTA
 from spikeport.converters.passes.core_load import models_used
 from spikeport.errors import UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile
+
+SIGMA_DELTA_EXP_MAX = 7
+"""spike_exp and state_exp are registers of 3 bits (lava-nc 0.10.0 `PySigmaDeltaModelFixed`)."""
 
 
 def check_chip_limits(network: ChipNetwork, profile: Profile) -> None:
@@ -40,15 +44,25 @@ def _check_population(p: Population, profile: Profile) -> None:
     _check_range(p, "bias_exp", p.bias_exp, 0, limits.bias_exp_max.value, profile)
     _check_range(p, "u_init", p.u_init, -state_top, state_top + 1, profile)
     _check_range(p, "v_init", p.v_init, -state_top, state_top, profile)
-    if p.model != "integrator":
+    if p.model not in READOUTS:
         _check_range(p, "vth", p.vth, 0, vth_top, profile)
     if p.model == "lif_subtract":
         _check_range(p, "reset", p.reset, 0, vth_top, profile)
+    if p.model in SIGMA_DELTA:
+        _check_exponents(p)
     if p.max_spikes >= 1 << max(1, limits.graded_spike_bits.value):
         raise UnsupportedOnChipError(
             f"layer {p.name} sends up to {p.max_spikes} spikes per step; {profile.name} has "
             f"{limits.graded_spike_bits.value}-bit payloads: retrain with max_spikes=1 or choose another chip"
         )
+
+
+def _check_exponents(p: Population) -> None:
+    for field in ("spike_exp", "state_exp"):
+        if not 0 <= getattr(p, field) <= SIGMA_DELTA_EXP_MAX:
+            raise UnsupportedOnChipError(
+                f"layer {p.name}: {field} = {getattr(p, field)} is outside 0 .. {SIGMA_DELTA_EXP_MAX}"
+            )
 
 
 def _check_range(p: Population, register: str, values: Ints, low: int, high: int, profile: Profile) -> None:

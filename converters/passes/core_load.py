@@ -149,7 +149,8 @@ def _format(s: Synapses) -> Hashable:
 def _parameters(p: Population, start: int, stop: int) -> frozenset[Hashable]:
     floor = np.int64(0) if p.v_min is None else p.v_min
     rows = _distinct((p.du, p.dv, floor), start, stop)
-    return frozenset((p.model, p.refractory, p.v_min is None, *row) for row in rows)
+    fixed = (p.model, p.refractory, p.v_min is None, p.spike_exp, p.state_exp, p.rectified)
+    return frozenset((*fixed, *row) for row in rows)
 
 
 def _thresholds(p: Population, start: int, stop: int) -> frozenset[Hashable]:

@@ -6,12 +6,11 @@ from importlib import import_module
 from typing import Any
 
 from spikeport.deploy.backends.lava.compatibility import loihi_compiler_installed, prepare
-from spikeport.deploy.backends.lava.plan import HOMES, Kind, Part, Plan
+from spikeport.deploy.backends.lava.plan import ENUMS, HOMES, NAMELESS, Kind, Part, Plan
 
 prepare()
 
 from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg  # noqa: E402
-from lava.utils.weightutils import SignMode  # noqa: E402
 
 
 def build(plan: Plan) -> dict[str, Any]:
@@ -33,9 +32,10 @@ def process_class(kind: Kind) -> Any:
 
 def _arguments(part: Part) -> dict[str, Any]:
     arguments = dict(part.arguments)
-    if "sign_mode" in arguments:
-        arguments["sign_mode"] = SignMode[arguments["sign_mode"].upper()]
-    if part.kind != "RingBuffer":  # the one Process that takes no name
+    for key in ENUMS.keys() & arguments.keys():
+        module, enumeration = ENUMS[key]
+        arguments[key] = getattr(import_module(module), enumeration)[arguments[key].upper()]
+    if part.kind not in NAMELESS:
         arguments["name"] = part.name
     return arguments
 

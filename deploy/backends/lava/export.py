@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from spikeport.converters.chip_network import ChipNetwork
-from spikeport.deploy.backends.lava.plan import HOMES, Part, Plan, Wire, plan
+from spikeport.deploy.backends.lava.plan import ENUMS, HOMES, NAMELESS, Part, Plan, Wire, plan
 
 _HEAD = '''"""A spiking network as Lava Processes, written by spikeport from {model}.
 
@@ -98,8 +98,8 @@ def _imports(plan: Plan) -> list[str]:
     lines = {f"from {HOMES[kind]} import {kind}" for kind in kinds}
     lines.add("from lava.magma.core.run_conditions import RunSteps")
     lines.add("from spikeport.deploy.backends.lava.build import run_config")
-    if any(kind.startswith(("Dense", "Sparse", "Delay")) for kind in kinds):
-        lines.add("from lava.utils.weightutils import SignMode")
+    used = {key for part in plan.parts for key in part.arguments}
+    lines |= {f"from {module} import {enumeration}" for key, (module, enumeration) in ENUMS.items() if key in used}
     if any(kind.endswith("Sparse") for kind in kinds):
         lines.add("from scipy.sparse import csr_matrix")
     return sorted(lines)
@@ -112,17 +112,17 @@ def _part_lines(part: Part, arrays: dict[str, NDArray[Any]]) -> Iterator[str]:
         yield f'{part.name} = RingBuffer(data=inputs["{part.name}"])  # {(*shape, "steps")}'.replace("'steps'", "steps")
         return
     yield f"{part.name} = {part.kind}("
-    yield f'    name="{part.name}",'
+    if part.kind not in NAMELESS:
+        yield f'    name="{part.name}",'
     for key, value in part.arguments.items():
-        yield f"    {key}={_expression(f'{part.name}.{key}', value, arrays)},"
+        member = f"{ENUMS[key][1]}.{value.upper()}" if key in ENUMS else None
+        yield f"    {key}={member or _expression(f'{part.name}.{key}', value, arrays)},"
     yield ")"
 
 
 def _expression(place: str, value: Any, arrays: dict[str, NDArray[Any]]) -> str:
     """Python for an argument; arrays go to the .npz under ``place``."""
     match value:
-        case str():
-            return f"SignMode.{value.upper()}"
         case csr_matrix():
             for field in ("data", "indices", "indptr"):
                 arrays[f"{place}.{field}"] = getattr(value, field)

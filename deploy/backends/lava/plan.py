@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 
 from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Ints, Population, Sparse, Synapses
+from spikeport.converters.circuit import SIGMA_DELTA
 from spikeport.errors import BackendError
 
 Kind: TypeAlias = Literal[
     "RingBuffer", "LIF", "GeneralLIF", "Integrator", "Dense", "DelayDense", "Sparse", "DelaySparse", "Conv",
-    "ShiftedConv", "SpikeDelay",
+    "ShiftedConv", "SpikeDelay", "Delta", "SigmaDelta", "Sigma",
 ]  # fmt: skip
 HOMES: Mapping[Kind, str] = {
     "RingBuffer": "lava.proc.io.source",
@@ -38,8 +39,18 @@ HOMES: Mapping[Kind, str] = {
     "Conv": "lava.proc.conv.process",
     "ShiftedConv": "spikeport.deploy.backends.lava.processes.convolution",
     "SpikeDelay": "spikeport.deploy.backends.lava.processes.delay",
+    "Delta": "lava.proc.sdn.process",
+    "SigmaDelta": "lava.proc.sdn.process",
+    "Sigma": "lava.proc.sdn.process",
 }
 """The module of each Process; imported when it is needed, since Lava's convolution alone takes a second."""
+NAMELESS: frozenset[Kind] = frozenset({"RingBuffer", "Delta", "Sigma"})
+"""Processes of Lava's that take no name."""
+ENUMS: Mapping[str, tuple[str, str]] = {
+    "sign_mode": ("lava.utils.weightutils", "SignMode"),
+    "act_mode": ("lava.proc.sdn.process", "ActivationMode"),
+}
+"""Arguments that are members of an enumeration of Lava's, by its module and name; a plan holds their names."""
 MESSAGE_BITS = 24
 """What a graded group declares; Lava's CPU models only ask whether it is above 0."""
 MAX_DELAY = 63
@@ -158,6 +169,8 @@ def _population(population: Population, name: str, view: View) -> Part:
     def laid_out(value: Ints) -> int | NDArray[np.int32]:
         return int(value) if value.ndim == 0 else value[view.order].reshape(view.shape).astype(np.int32)
 
+    if p.model in SIGMA_DELTA:
+        return _sigma_delta(p, name, view, laid_out)
     if p.model == "input":
         return Part(name, "RingBuffer", {"data": np.zeros((*view.shape, 1), np.int32)}, p.name)
     fields = ("u_init", "v_init", "du", "dv", "vth", "bias_mant", "bias_exp")
@@ -172,6 +185,23 @@ def _population(population: Population, name: str, view: View) -> Part:
     if p.model == "lif_subtract":
         arguments |= {"reset": laid_out(p.reset), "max_spikes": p.max_spikes}
     return Part(name, "GeneralLIF", arguments | {"refractory": p.refractory}, p.name)
+
+
+def _sigma_delta(p: Population, name: str, view: View, laid_out: Callable[[Ints], Any]) -> Part:
+    """Lava's own units; their one threshold is shared by the whole Process."""
+    if p.model == "sigma":
+        return Part(name, "Sigma", {"shape": view.shape}, p.name)
+    if (threshold := np.unique(p.vth)).size > 1:
+        raise BackendError(
+            f"{p.name}: its units have {threshold.size} different thresholds, Lava's {p.model} Process has one. "
+            "Use the simulator (--backend reference)."
+        )
+    arguments = {"shape": view.shape, "vth": int(threshold[0]), "spike_exp": p.spike_exp, "state_exp": p.state_exp}
+    if p.model == "delta":
+        return Part(name, "Delta", arguments, p.name)
+    mode = "RELU" if p.rectified else "UNIT"
+    shifted = laid_out(p.bias_mant << p.bias_exp)
+    return Part(name, "SigmaDelta", arguments | {"bias": shifted, "act_mode": mode}, p.name)
 
 
 def _synapses(s: Synapses, name: str, source: View, target: View) -> list[list[Part]]:

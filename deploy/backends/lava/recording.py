@@ -30,6 +30,7 @@ from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAc
 from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
 
 from spikeport.deploy.backends.lava.processes import delay, neurons  # noqa: E402
+from spikeport.deploy.backends.lava.recording_sigma_delta import SIGMA_DELTA_UNITS  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ _MODELS: Mapping[type, type] = {
     Sparse: _RestartedSparse,
     DelaySparse: _RestartedDelaySparse,
     delay.SpikeDelay: _RestartedSpikeDelay,
+    **SIGMA_DELTA_UNITS,
 }
 
 

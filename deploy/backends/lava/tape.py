@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork
+from spikeport.converters.circuit import SIGMA_DELTA
 
 Array: TypeAlias = NDArray[Any]
 
@@ -62,7 +63,7 @@ def layout(network: ChipNetwork, batch: int, steps: int, states: Collection[str]
     fields: dict[tuple[str, str], tuple[int, tuple[int, ...], str]] = {("", "progress"): (0, (1,), "int64")}
     end = 64
     for name, p in network.populations.items():
-        narrow = p.model != "input" and p.max_spikes < 256
+        narrow = p.model != "input" and p.model not in SIGMA_DELTA and p.max_spikes < 256
         wanted = {"spikes": "uint8" if narrow else "int32"}
         if p.model != "input":
             wanted |= {"active": "uint8", "overflow": "int64"}
