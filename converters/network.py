@@ -278,6 +278,8 @@ class Network:
         dialect: the discretisation that was used, in full (``snntorch:reset=zero,reset_delay=1,dt=0.0001``).
         source_hash: SHA-256 of the file the network was read from, "" when it came from elsewhere.
         findings: what the reader had to decide or assume.
+        encode, decode: how data enter and answers leave, as written on the command line
+            (``current:steps=32,low=0,high=1,start=0.5``), where the network was made for one way; else "".
     """
 
     nodes: Mapping[str, Node]
@@ -287,6 +289,8 @@ class Network:
     dialect: str
     source_hash: str = ""
     findings: tuple[Finding, ...] = ()
+    encode: str = ""
+    decode: str = ""
 
     def into(self, name: str) -> tuple[Edge, ...]:
         """Edges that end at ``name``."""
@@ -310,3 +314,8 @@ class Network:
     def neurons(self) -> tuple[str, ...]:
         """Names of the Neuron nodes."""
         return tuple(k for k, node in self.nodes.items() if isinstance(node, Neuron))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Names of the SigmaDelta nodes."""
+        return tuple(k for k, node in self.nodes.items() if isinstance(node, SigmaDelta))

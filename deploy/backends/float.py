@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikeport.converters.network import Delay, Input, Network, Neuron, Node, SparseMap
+from spikeport.converters.network import Delay, Input, Network, Neuron, Node, SigmaDelta, SparseMap
 from spikeport.deploy.backends.float_memoryless import MEMORYLESS
 from spikeport.deploy.backends.float_neuron import late_value_reset, reset, spikes_of
+from spikeport.deploy.backends.float_sigma_delta import Held, at_rest, sigma_delta
 from spikeport.errors import DataError
 
 Floats = NDArray[np.float32]
@@ -32,8 +33,8 @@ class FloatRun:
 
     Attributes:
         outputs: of every Output node.
-        spikes: spikes per step of the recorded spiking neurons.
-        membranes: v after the step of the recorded neurons.
+        spikes: spikes per step of the recorded spiking neurons; changes that recorded sigma-delta units sent.
+        membranes: v after the step of the recorded neurons; activations of the sigma-delta units.
     """
 
     outputs: Mapping[str, Floats]
@@ -52,7 +53,7 @@ def run_float(
     Args:
         network: inferred and checked.
         inputs: (B, T, *shape), or one such array per Input node.
-        record: names of neurons whose spikes and membranes are kept.
+        record: names of neurons and sigma-delta units whose spikes and membranes are kept.
         progress: called with (steps done, steps in all) after each step.
 
     Raises:
@@ -80,7 +81,7 @@ def run_tensors(
     kept: tuple[dict[str, list[Tensor]], ...] = ({k: [] for k in network.outputs}, {}, {})
     for name in record:
         node = network.nodes[name]
-        if isinstance(node, Neuron) and node.spiking:
+        if getattr(node, "spiking", False) or getattr(node, "sends_changes", False):
             kept[1][name] = []
         kept[2][name] = []
     for t in range(steps):
@@ -118,8 +119,8 @@ def _checked(network: Network, inputs: Mapping[str, Tensor], record: Collection[
     if len(sizes) != 1 or 0 in next(iter(sizes)):
         raise DataError(f"inputs need one common batch and number of steps of at least 1, but have {sorted(sizes)}.")
     for name in record:
-        if not isinstance(network.nodes.get(name), Neuron):
-            raise DataError(f"'{name}' is no neuron; those that can be recorded: {', '.join(network.neurons)}.")
+        if name not in (recordable := (*network.neurons, *network.units)):
+            raise DataError(f"'{name}' is no neuron; those that can be recorded: {', '.join(recordable)}.")
     batch, steps = next(iter(sizes))
     return batch, steps
 
@@ -143,6 +144,7 @@ class _Machine:
             self.v[name] = self.zeros[name] + own["v_init"]
             self.u[name] = self.zeros[name] + own["u_init"]
             self.refires[name] = self._reset_due(name)
+        self.held: dict[str, Held] = {name: at_rest(self.zeros[name]) for name in network.units}
         # Past inputs of Delay nodes, newest last: (deepest + 1, B, *shape).
         self.lines = {
             name: self.zeros[name].expand(int(node.steps.max()) + 1, *self.zeros[name].shape)
@@ -164,6 +166,9 @@ class _Machine:
                 values[name] = inputs[name]
             elif isinstance(node, Neuron):
                 values[name] = self._neuron(name, node, self._sum(name, values))
+            elif isinstance(node, SigmaDelta):
+                values[name], held = sigma_delta(node, self.arrays[name], self.held[name], self._sum(name, values))
+                self.held[name], self.v[name] = held, held.activation
             elif isinstance(node, Delay):
                 values[name] = self._delay(name, values, waiting)
             else:
