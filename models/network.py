@@ -24,7 +24,7 @@ def over_time(net: nn.Module, frames: Tensor) -> Tensor:
         outputs: Tensor = net(frames.flatten(0, 1))
     finally:
         _set_steps(net, 1)
-    return outputs.unflatten(0, (batch, steps))
+    return outputs.reshape(batch, steps, *outputs.shape[1:])
 
 
 def _set_steps(net: nn.Module, steps: int) -> None:
@@ -44,7 +44,7 @@ def spikes_of(net: nn.Module) -> Iterator[dict[str, Tensor]]:
 
     def keep(name: str, neuron: SteppedNeuron) -> torch.utils.hooks.RemovableHandle:
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            seen[name] = output.unflatten(0, (-1, neuron.steps))
+            seen[name] = output.reshape(-1, neuron.steps, *output.shape[1:])
 
         return neuron.register_forward_hook(hook)
 

@@ -70,7 +70,7 @@ def _pooled(dense: NDArray[Any], pool: int, counts: bool) -> NDArray[Any]:
         return dense
     *front, height, width = dense.shape
     tiles = dense.reshape(*front, height // pool, pool, width // pool, pool)
-    return tiles.sum((-3, -1), dtype=dense.dtype) if counts else tiles.max((-3, -1))
+    return np.asarray(tiles.sum((-3, -1), dtype=dense.dtype) if counts else tiles.max((-3, -1)))
 
 
 def _late(dropped: int, total: int, seconds: float) -> tuple[Finding, ...]:

@@ -77,7 +77,7 @@ class SteppedNeuron(nn.Module, ABC):
         """
         if x.shape[0] % self.steps:
             raise DataError(f"{x.shape[0]} frames are no whole samples of {self.steps} steps; see over_time")
-        series = x.unflatten(0, (-1, self.steps)).unbind(1)
+        series = x.reshape(-1, self.steps, *x.shape[1:]).unbind(1)
         constants = self.constants()
         if len(constants) not in (1, self.steps):
             raise DataError(f"neurons with constants for {len(constants)} steps cannot run {self.steps}")

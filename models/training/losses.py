@@ -41,7 +41,7 @@ def batch_losses(net: nn.Module, samples: Samples, batch: int, loss: Loss) -> Ca
     """
 
     def epoch(_number: int) -> Iterator[Tensor]:
-        for chosen in torch.randperm(len(samples)).split(batch):
+        for chosen in torch.split(torch.randperm(len(samples)), batch):
             frames, labels = samples.tensors(chosen)
             yield loss(over_time(net, frames), labels)
 

@@ -70,7 +70,7 @@ def read_record(path: Path) -> dict[str, Any]:
         ModelError: no run folder, or damaged.
     """
     try:
-        record = json.loads((path / RECORD).read_text())
+        record: dict[str, Any] = json.loads((path / RECORD).read_text())
         if record["format"] != FORMAT:
             raise ModelError(f"{path / RECORD} has format {record['format']}, this version reads {FORMAT}")
         return {"method": str(record["method"]), "config": dict(record["config"]), "data": str(record["data"])} | record

@@ -26,13 +26,13 @@ def logger(folder: Path | None) -> Iterator[Callable[[int, Figures], None] | Non
         raise BackendError(
             "logging for TensorBoard needs the package tensorboard: pip install 'spikeport[zoo]'"
         ) from error
-    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(folder))
 
     def log(epoch: int, figures: Figures) -> None:
         for name, value in figures.items():
-            writer.add_scalar(name, value, epoch)  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, value, epoch)
 
     try:
         yield log
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
