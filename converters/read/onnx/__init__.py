@@ -1,0 +1,1 @@
+"""ONNX files as Networks: `spikeport.converters.read.onnx.read.read_onnx`."""

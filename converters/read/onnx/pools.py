@@ -1,0 +1,131 @@
+"""Pools and means over pixels: exact, or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.converters.network import Array, MaxPool, Pool, Scale, Shape
+from spikeport.converters.read.onnx.build import Build, Signal
+from spikeport.converters.read.onnx.constants import axes_of
+from spikeport.converters.read.onnx.graph import OnnxNode
+from spikeport.converters.read.onnx.reorder import reorder
+from spikeport.converters.read.onnx.windows import Windows, padded, windows
+from spikeport.errors import ModelError
+
+
+def average_pool(node: OnnxNode, build: Build) -> Signal:
+    """Averages over windows; where windows count different numbers of pixels, sums and a factor for each of them."""
+    signal, kernel, found = _found(node, build)
+    name, counts_padding = build.names.of(node), node.integer("count_include_pad", 0) != 0
+    over = _overhang(signal.shape, kernel, found)
+    if counts_padding and any(o > e for o, e in zip(over, found.after, strict=True)):
+        raise ModelError(
+            f"{node} counts padding, and its last windows hang over the end (ceil_mode): runtimes disagree about what "
+            "they count. Export it with ceil_mode=False or count_include_pad=False."
+        )
+    if found.before == found.after and (counts_padding or not any((*found.before, *over))):
+        pool = Pool("average", _two(kernel, 1), _two(found.stride, 1), _two(found.before, 0))
+        return build.add(name, pool, signal, nonnegative=signal.nonnegative)
+    behind = padded(build, f"{name}.pad", signal, found.before, tuple(max(o, 0) for o in over))
+    sums = Pool("average" if counts_padding else "sum", _two(kernel, 1), _two(found.stride, 1), (0, 0))
+    if counts_padding:
+        return build.add(name, sums, behind, nonnegative=signal.nonnegative)
+    summed = build.add(build.names.unique(f"{name}.sum"), sums, behind, nonnegative=signal.nonnegative)
+    factor = (1.0 / _counts(signal.shape, kernel, found)).astype(np.float32)
+    return build.add(name, Scale(factor), summed, nonnegative=signal.nonnegative)
+
+
+def max_pool(node: OnnxNode, build: Build) -> Signal:
+    """Maxima over windows; unequal padding only where nothing is below zero, so that zeros never win wrongly."""
+    if len(list(filter(None, node.outputs))) > 1:
+        raise ModelError(f"{node} gives the places of its maxima, too; there is no such output in a chip's network.")
+    signal, kernel, found = _found(node, build)
+    name, over = build.names.of(node), _overhang(signal.shape, kernel, found)
+    plain = found.before == found.after and all(o <= e for o, e in zip(over, found.after, strict=True))
+    if plain and all(2 * b <= k for b, k in zip(found.before, kernel, strict=True)):
+        pool = MaxPool(_two(kernel, 1), _two(found.stride, 1), _two(found.before, 0))
+        return build.add(name, pool, signal, keeps=True)
+    if not signal.nonnegative:
+        raise ModelError(
+            f"{node}: its windows hang over the ends by {found.before} and {tuple(max(o, 0) for o in over)} pixels, "
+            "and its input may be negative: zeros there could win. Pad evenly, or put a ReLU in front."
+        )
+    behind = padded(build, f"{name}.pad", signal, found.before, tuple(max(o, 0) for o in over))
+    return build.add(name, MaxPool(_two(kernel, 1), _two(found.stride, 1), (0, 0)), behind, keeps=True)
+
+
+def global_average_pool(node: OnnxNode, build: Build) -> Signal:
+    """The mean over all axes but the channels'."""
+    signal = build.signal(node)
+    return _mean(node, build, signal, tuple(range(1, len(signal.shape))), "average")
+
+
+def reduce_mean(node: OnnxNode, build: Build) -> Signal:
+    """Means over the last axes."""
+    return _reduced(node, build, "average")
+
+
+def reduce_sum(node: OnnxNode, build: Build) -> Signal:
+    """Sums over the last axes."""
+    return _reduced(node, build, "sum")
+
+
+def _reduced(node: OnnxNode, build: Build, kind: str) -> Signal:
+    signal = build.signal(node)
+    rank = len(signal.shape) + 1
+    found = axes_of(node, (None, build.constant(node, 1)), rank)
+    if not found:
+        if node.integer("noop_with_empty_axes", 0):
+            return signal
+        raise ModelError(f"{node} reduces all axes, the samples' too. Name the axes of the pixels.")
+    result = _mean(node, build, signal, tuple(axis - 1 for axis in found), kind)
+    if node.integer("keepdims", 1):
+        return result
+    kept = tuple(n for axis, n in enumerate(signal.shape) if axis + 1 not in found)
+    return reorder(build, build.names.unique(f"{result.label}.flatten"), result, kept)
+
+
+def _mean(node: OnnxNode, build: Build, signal: Signal, axes: Shape, kind: str) -> Signal:
+    """A pool as large as the axes, which must be among the last two."""
+    rank = len(signal.shape)
+    if rank < 2 or not axes or min(axes) < max(rank - 2, 0):
+        raise ModelError(
+            f"{node} reduces the axes {tuple(a + 1 for a in axes)} of {rank + 1}; only the last two, behind channels, "
+            "can be pooled."
+        )
+    kernel = tuple(signal.shape[axis] if axis in axes else 1 for axis in (rank - 2, rank - 1))
+    pool = Pool("average" if kind == "average" else "sum", kernel, kernel, (0, 0))
+    return build.add(build.names.of(node), pool, signal, nonnegative=signal.nonnegative)
+
+
+def _found(node: OnnxNode, build: Build) -> tuple[Signal, Shape, Windows]:
+    signal, kernel = build.signal(node), node.integers("kernel_shape", ())
+    if len(kernel) not in (1, 2) or len(signal.shape) != len(kernel) + 1:
+        raise ModelError(f"{node} pools {signal.shape} over windows of {kernel}; 1-d and 2-d are read.")
+    found = windows(node, signal.shape[1:], kernel)
+    if any(d != 1 for d in found.dilation):
+        raise ModelError(f"{node} pools with gaps (dilation {found.dilation}); only dense windows are read.")
+    return signal, kernel, found
+
+
+def _overhang(shape: Shape, kernel: Shape, found: Windows) -> Shape:
+    """How far the last window reaches over the end of each axis; negative where pixels are left over."""
+    each = zip(shape[1:], kernel, found.stride, found.before, found.size, strict=True)
+    return tuple((m - 1) * s + k - b - n for n, k, s, b, m in each)
+
+
+def _counts(shape: Shape, kernel: Shape, found: Windows) -> Array:
+    """How many real pixels each window holds, (1, *size)."""
+    counts: Array = np.ones(1)
+    for n, k, s, b, m in zip(shape[1:], kernel, found.stride, found.before, found.size, strict=True):
+        starts = np.arange(m) * s - b
+        inside = np.minimum(starts + k, n) - np.maximum(starts, 0)
+        if inside.min() < 1:
+            raise ModelError(f"a pool of {kernel} over {shape} has windows without any pixel. Pad less.")
+        counts = counts[..., None] * inside
+    return counts
+
+
+def _two(values: Shape, first: int) -> Shape:
+    """For both axes that a pool has here; along one axis the other stays as it is."""
+    return values if len(values) == 2 else (first, *values)
