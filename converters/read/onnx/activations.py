@@ -43,7 +43,12 @@ def qcfs(node: OnnxNode, build: Build) -> Signal:
     """A rectifier in levels that `spikeport.converters.read.onnx.qcfs` found."""
     signal = build.signal(node)
     ceiling = build.per_sample(node, np.asarray(node.attributes["ceiling"], np.float32), signal.shape)
-    return build.add(build.names.of(node), Activation(ceiling, node.integer("levels", 1)), signal, nonnegative=True)
+    levels, behind = node.integer("levels", 1), build.own(signal)
+    if isinstance(behind, Activation) and behind.levels is None:
+        made = _quantized_activation(behind, np.asarray(ceiling / levels, np.float32), levels)
+        if made is not None:
+            return _replaced(build, signal, made)
+    return build.add(build.names.of(node), Activation(ceiling, levels), signal, nonnegative=True)
 
 
 def end(node: OnnxNode, build: Build) -> Signal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.converters.network import Array, MaxPool, Pool, Scale, Shape
+from spikeport.converters.network import Array, MaxPool, Permute, Pool, Scale, Shape
 from spikeport.converters.read.onnx.build import Build, Signal
 from spikeport.converters.read.onnx.constants import axes_of
 from spikeport.converters.read.onnx.graph import OnnxNode
@@ -26,7 +26,7 @@ def average_pool(node: OnnxNode, build: Build) -> Signal:
     if found.before == found.after and (counts_padding or not any((*found.before, *over))):
         pool = Pool("average", _two(kernel, 1), _two(found.stride, 1), _two(found.before, 0))
         return build.add(name, pool, signal, nonnegative=signal.nonnegative)
-    behind = padded(build, f"{name}.pad", signal, found.before, tuple(max(o, 0) for o in over))
+    behind = padded(build, build.names.unique(f"{name}.pad"), signal, found.before, tuple(max(o, 0) for o in over))
     sums = Pool("average" if counts_padding else "sum", _two(kernel, 1), _two(found.stride, 1), (0, 0))
     if counts_padding:
         return build.add(name, sums, behind, nonnegative=signal.nonnegative)
@@ -50,52 +50,44 @@ def max_pool(node: OnnxNode, build: Build) -> Signal:
             f"{node}: its windows hang over the ends by {found.before} and {tuple(max(o, 0) for o in over)} pixels, "
             "and its input may be negative: zeros there could win. Pad evenly, or put a ReLU in front."
         )
-    behind = padded(build, f"{name}.pad", signal, found.before, tuple(max(o, 0) for o in over))
+    behind = padded(build, build.names.unique(f"{name}.pad"), signal, found.before, tuple(max(o, 0) for o in over))
     return build.add(name, MaxPool(_two(kernel, 1), _two(found.stride, 1), (0, 0)), behind, keeps=True)
 
 
 def global_average_pool(node: OnnxNode, build: Build) -> Signal:
     """The mean over all axes but the channels'."""
     signal = build.signal(node)
-    return _mean(node, build, signal, tuple(range(1, len(signal.shape))), "average")
+    return _pooled(node, build, signal, tuple(range(1, len(signal.shape))), True)
 
 
-def reduce_mean(node: OnnxNode, build: Build) -> Signal:
-    """Means over the last axes."""
-    return _reduced(node, build, "average")
-
-
-def reduce_sum(node: OnnxNode, build: Build) -> Signal:
-    """Sums over the last axes."""
-    return _reduced(node, build, "sum")
-
-
-def _reduced(node: OnnxNode, build: Build, kind: str) -> Signal:
+def reduce_axes(node: OnnxNode, build: Build) -> Signal:
+    """ReduceMean and ReduceSum over one or two axes of a sample."""
     signal = build.signal(node)
-    rank = len(signal.shape) + 1
-    found = axes_of(node, (None, build.constant(node, 1)), rank)
+    found = axes_of(node, (None, build.constant(node, 1)), len(signal.shape) + 1)
     if not found:
         if node.integer("noop_with_empty_axes", 0):
             return signal
         raise ModelError(f"{node} reduces all axes, the samples' too. Name the axes of the pixels.")
-    result = _mean(node, build, signal, tuple(axis - 1 for axis in found), kind)
-    if node.integer("keepdims", 1):
-        return result
-    kept = tuple(n for axis, n in enumerate(signal.shape) if axis + 1 not in found)
-    return reorder(build, build.names.unique(f"{result.label}.flatten"), result, kept)
+    return _pooled(node, build, signal, tuple(axis - 1 for axis in found), node.integer("keepdims", 1) != 0)
 
 
-def _mean(node: OnnxNode, build: Build, signal: Signal, axes: Shape, kind: str) -> Signal:
-    """A pool as large as the axes, which must be among the last two."""
+def _pooled(node: OnnxNode, build: Build, signal: Signal, axes: Shape, keeps_axes: bool) -> Signal:
+    """A pool as large as the axes; where they are not the last ones, they are moved there first."""
     rank = len(signal.shape)
-    if rank < 2 or not axes or min(axes) < max(rank - 2, 0):
+    if rank < 2 or not 1 <= len(axes) <= 2 or min(axes) < 0:
         raise ModelError(
-            f"{node} reduces the axes {tuple(a + 1 for a in axes)} of {rank + 1}; only the last two, behind channels, "
-            "can be pooled."
+            f"{node} reduces the axes {tuple(a + 1 for a in axes)} of {rank + 1}; one or two of a sample's can be."
         )
+    name = build.names.of(node)
+    sizes = [(1 if k in axes else n) for k, n in enumerate(signal.shape) if keeps_axes or k not in axes]
+    if min(axes) < rank - len(axes):
+        rest = tuple(k for k in range(rank) if k not in axes)
+        signal = build.add(build.names.unique(f"{name}.permute"), Permute((*rest, *axes)), signal, keeps=True)
+        axes = tuple(range(rank - len(axes), rank))
     kernel = tuple(signal.shape[axis] if axis in axes else 1 for axis in (rank - 2, rank - 1))
-    pool = Pool("average" if kind == "average" else "sum", kernel, kernel, (0, 0))
-    return build.add(build.names.of(node), pool, signal, nonnegative=signal.nonnegative)
+    pool = Pool("sum" if node.op == "ReduceSum" else "average", kernel, kernel, (0, 0))
+    pooled = build.add(name, pool, signal, nonnegative=signal.nonnegative)
+    return reorder(build, build.names.unique(f"{name}.reshape"), pooled, tuple(sizes))
 
 
 def _found(node: OnnxNode, build: Build) -> tuple[Signal, Shape, Windows]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial, reduce
+from itertools import product
 from math import inf
 
 import numpy as np
@@ -23,12 +25,13 @@ from spikeport.converters.read.onnx.tensors import Values
 
 # Relative: exporters fold the constants in float32.
 TOLERANCE = 1e-4
+LONGEST = 8
 _CHAIN = frozenset({"Mul", "Div", "Add", "Sub", "Clip", "Relu"})
 
 
 @dataclass(frozen=True)
 class _Affine:
-    """factor · x + offset, clipped to low .. high; ``value``: the ONNX value that holds it; ``nodes``: behind it."""
+    """factor · x + offset, clipped to low .. high; ``value``: the ONNX value x; ``nodes``: the chain, in its order."""
 
     value: str
     factor: Values
@@ -41,48 +44,46 @@ class _Affine:
 def with_qcfs(graph: OnnxGraph, constants: Mapping[str, Values]) -> OnnxGraph:
     """The graph with every recognised chain as one ``QCFS`` node; others stay, and are refused later by name."""
     uses = graph.consumers()
-    makers = {name: node for node in graph.nodes for name in node.outputs}
+    makers = {name: node for node in graph.nodes for name in node.outputs if uses[name] == 1}
     takers = {name: node for node in graph.nodes for name in node.inputs if uses[name] == 1}
     made: dict[int, OnnxNode] = {}
     gone: set[int] = set()
     for node in graph.nodes:
         if node.op not in ("Floor", "Round"):
             continue
-        before = _front(node, makers, uses, constants)
-        behind = _back(node, takers, constants)
-        found = _qcfs(node, before, behind)
-        if found is not None:
-            last = behind.nodes[-1] if behind.nodes else node
-            made[id(last)] = found
-            gone |= {id(part) for part in (*before.nodes, node, *behind.nodes)}
+        # The longest chains that fit: what lies further out belongs to the layers beside.
+        pairs = product(_behind(node, takers, constants), _in_front(node, makers, constants))
+        for behind, before in sorted(pairs, key=lambda pair: -len(pair[0].nodes) - len(pair[1].nodes)):
+            found = _qcfs(node, before, behind)
+            if found is not None:
+                parts = (*before.nodes, node, *behind.nodes)
+                made[id(parts[-1])] = found
+                gone |= {id(part) for part in parts}
+                break
     kept = (made.get(id(node), node) for node in graph.nodes if id(node) in made or id(node) not in gone)
     return replace(graph, nodes=tuple(kept))
 
 
-def _front(
-    node: OnnxNode, makers: Mapping[str, OnnxNode], uses: Mapping[str, int], constants: Mapping[str, Values]
-) -> _Affine:
-    """What the rounding is given, as a clipped affine map of the value where the chain of constants begins."""
+def _in_front(node: OnnxNode, makers: Mapping[str, OnnxNode], constants: Mapping[str, Values]) -> list[_Affine]:
+    """What the rounding is given, as a clipped affine map of the value 0, 1, 2, ... nodes before it."""
     chain: list[OnnxNode] = []
     value = node.inputs[0]
-    while uses[value] == 1 and (maker := makers.get(value)) is not None and _follows(maker, constants):
+    found = [_Affine(value, np.ones(()))]
+    while len(chain) < LONGEST and (maker := makers.get(value)) is not None and _follows(maker, constants):
         chain.insert(0, maker)
         value = _signal_of(maker, constants)
-    state = _Affine(value, np.ones(()))
-    for part in chain:
-        state = _through(state, part, constants)
-    return state
+        found.append(reduce(partial(_through, constants=constants), chain, _Affine(value, np.ones(()))))
+    return found
 
 
-def _back(node: OnnxNode, takers: Mapping[str, OnnxNode], constants: Mapping[str, Values]) -> _Affine:
-    """What becomes of the rounded numbers, as a clipped affine map of them."""
-    state = _Affine(node.outputs[0], np.ones(()))
-    while (taker := takers.get(state.value)) is not None and _follows(taker, constants) and taker.op != "Relu":
-        further = _through(state, taker, constants)
-        if further.offset != 0:
-            break
-        state = further
-    return state
+def _behind(node: OnnxNode, takers: Mapping[str, OnnxNode], constants: Mapping[str, Values]) -> list[_Affine]:
+    """What becomes of the rounded numbers after 0, 1, 2, ... nodes, as a clipped affine map of them."""
+    value = node.outputs[0]
+    found = [_Affine(value, np.ones(()))]
+    while len(found) <= LONGEST and (taker := takers.get(value)) is not None and _follows(taker, constants):
+        found.append(_through(found[-1], taker, constants))
+        value = taker.outputs[0]
+    return found
 
 
 def _follows(node: OnnxNode, constants: Mapping[str, Values]) -> bool:
@@ -99,7 +100,7 @@ def _signal_of(node: OnnxNode, constants: Mapping[str, Values]) -> str:
 
 def _through(state: _Affine, node: OnnxNode, constants: Mapping[str, Values]) -> _Affine:
     """The map behind one more node."""
-    further = replace(state, value=node.outputs[0], nodes=(*state.nodes, node))
+    further = replace(state, nodes=(*state.nodes, node))
     given = [np.asarray(constants[name], np.float64) for name in node.inputs if name in constants]
     match node.op, given:
         case "Relu", _:
@@ -143,6 +144,7 @@ def _qcfs(node: OnnxNode, before: _Affine, behind: _Affine) -> OnnxNode | None:
     levels = round(high) if np.isfinite(high) else 0
     fits = (
         abs(before.offset - half) < TOLERANCE
+        and behind.offset == 0
         and _near_one(before.factor * behind.factor)
         and abs(low) < TOLERANCE
         and levels >= 1

@@ -15,10 +15,11 @@ from spikeport.errors import ModelError
 
 
 def reorder(build: Build, name: str, signal: Signal, shape: Shape) -> Signal:
-    """The same values in another shape; a Flatten where that says it, since more formats know it."""
+    """The same values in another shape, by a node ``name``; a Flatten where that says it, as more formats know it."""
     if shape == signal.shape:
         return signal
-    return build.add(name, _flatten_for(signal.shape, shape) or Reshape(shape), signal, keeps=True)
+    node = _flatten_for(signal.shape, shape) or Reshape(shape)
+    return build.add(name, node, signal, keeps=True)
 
 
 def flatten(node: OnnxNode, build: Build) -> Signal:

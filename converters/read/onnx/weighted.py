@@ -53,7 +53,10 @@ def conv(node: OnnxNode, build: Build) -> Signal:
     if found.before == found.after:
         padding, behind = found.before, signal
     else:
-        padding, behind = (0,) * axes, padded(build, f"{name}.pad", signal, found.before, found.after)
+        padding, behind = (
+            (0,) * axes,
+            padded(build, build.names.unique(f"{name}.pad"), signal, found.before, found.after),
+        )
     convolution = Conv(weight, bias, found.stride, padding, found.dilation, node.integer("group", 1))
     return build.add(name, convolution, behind)
 

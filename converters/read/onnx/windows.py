@@ -45,13 +45,13 @@ def windows(node: OnnxNode, pixels: Shape, kernel: Shape) -> Windows:
 
 
 def padded(build: Build, name: str, signal: Signal, before: Shape, after: Shape) -> Signal:
-    """Zeros around the last axes of a signal; the signal itself where there are none."""
+    """Zeros around the last axes of a signal, by a node ``name``; the signal itself where there are none."""
     if not any((*before, *after)):
         return signal
     rest = len(signal.shape) - len(before)
     each = zip(before, signal.shape[rest:], after, strict=True)
     shape = (*signal.shape[:rest], *(b + n + e for b, n, e in each))
-    return build.add(build.names.unique(name), Embed(shape, (*(0,) * rest, *before)), signal, keeps=True)
+    return build.add(name, Embed(shape, (*(0,) * rest, *before)), signal, keeps=True)
 
 
 def _count(room: int, stride: int, start_before: int, rounds_up: bool) -> int:
