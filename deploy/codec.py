@@ -1,7 +1,7 @@
 """Codec: how data become chip input and chip output becomes an answer; a named part of every deployment.
 
 On the command line and in Python an encoder is written ``kind`` or ``kind:key=value,...``, for example
-``current:steps=16,low=0,high=16``; a decoder is its kind.
+``current:steps=16,low=0,high=16``; a decoder is its kind, with ``:start=8`` where steps before that are not read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Codec:
         """The codec as plain JSON."""
         return {
             "encoder": {"kind": kind_of(self.encoder), **asdict(self.encoder)},
-            "decoder": {"kind": self.decoder.kind},
+            "decoder": {"kind": self.decoder.kind, **({"start": self.decoder.start} if self.decoder.start else {})},
         }
 
     @staticmethod
@@ -60,10 +60,12 @@ class Codec:
             raise DataError(f"a codec has an encoder and a decoder, this one has {', '.join(record) or 'nothing'}")
         options = dict(record["encoder"])
         kind, decoder = str(options.pop("kind", "")), dict(record["decoder"])
-        name = str(decoder.pop("kind", ""))
+        name, start = str(decoder.pop("kind", "")), decoder.pop("start", 0)
         if decoder:
-            raise DataError(f"decoder {name}: no option {', '.join(decoder)}; decoders have none")
-        return Codec(_build(kind, options), Decoder(name))  # type: ignore[arg-type]  # checked by Decoder itself
+            raise DataError(f"decoder {name}: no option {', '.join(decoder)}; there is start")
+        if type(start) is not int:
+            raise DataError(f"decoder {name}: start={start!r} must be a whole number")
+        return Codec(_build(kind, options), Decoder(name, start))  # type: ignore[arg-type]  # checked by Decoder itself
 
 
 def kind_of(encoder: Encoder) -> str:
@@ -94,12 +96,16 @@ def parse_encoder(text: str) -> Encoder:
 
 
 def parse_decoder(text: str) -> Decoder:
-    """Read a decoder's kind.
+    """Read ``kind`` or ``kind:start=8``.
 
     Raises:
-        DataError: unknown kind; the message lists what exists.
+        DataError: unknown kind or option; the message lists what exists.
     """
-    return Decoder(text.strip())  # type: ignore[arg-type]  # checked by Decoder itself
+    kind, colon, rest = text.strip().partition(":")
+    key, _, value = (part.strip() for part in rest.partition("="))
+    if colon and (key != "start" or not value.isdecimal()):
+        raise DataError(f"decoder {text.strip()!r}: after the colon comes start=8, the first step that is read")
+    return Decoder(kind.strip(), int(value) if colon else 0)  # type: ignore[arg-type]  # checked by Decoder itself
 
 
 def _hints(kind: str) -> dict[str, type]:

@@ -109,7 +109,8 @@ def compile_network(
 def codec_for(network: Network, encode: str | None = None, decode: str | None = None) -> Codec:
     """The codec written ``encode`` and ``decode``, for example "current:steps=16,low=0,high=255" and "first-spike".
 
-    Without them: spikes in; spike counts out, or the mean membrane where the output is no spiking neuron.
+    Without them: what the network was made for; else spikes in, and spike counts out, or the mean membrane where the
+    output is no spiking neuron.
 
     Raises:
         DataError: no such code.
@@ -117,8 +118,8 @@ def codec_for(network: Network, encode: str | None = None, decode: str | None = 
     sources = [network.nodes[e.source] for name in network.outputs for e in network.into(name)]
     spiking = all(getattr(node, "spiking", False) for node in sources)
     usual = Decoder("count" if spiking else "membrane")
-    encoder = Spikes() if encode is None else parse_encoder(encode)
-    return Codec(encoder, usual if decode is None else parse_decoder(decode))
+    encode, decode = encode or network.encode, decode or network.decode
+    return Codec(parse_encoder(encode) if encode else Spikes(), parse_decoder(decode) if decode else usual)
 
 
 def _single_ends(network: Network) -> None:

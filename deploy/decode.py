@@ -22,13 +22,17 @@ class Decoder:
     Attributes:
         kind: "count": most spikes. "first-spike": earliest spike, ties by spike count, then by the lower index.
             "membrane", "membrane-last", "membrane-max": highest mean, last or largest value over time.
+        start: steps before this one are not looked at: a network that needs them to settle.
     """
 
     kind: Kind = "count"
+    start: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise DataError(f"decoder {self.kind!r} does not exist; there are {', '.join(get_args(Kind))}")
+        if not 0 <= self.start < 2**31:
+            raise DataError(f"decoder {self.kind}: start={self.start} must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,14 @@ def decode(decoder: Decoder, output: NDArray[Any]) -> Decoded:
     """Read one class per sample from ``output`` (B, T, *shape); several axes of the output count as one.
 
     Raises:
-        DataError: no batch and time axes, or nothing in them.
+        DataError: no batch and time axes, or nothing in them; or fewer steps than the decoder leaves out.
     """
     if output.ndim < 3 or output.size == 0:
         raise DataError(f"an output of shape {output.shape} cannot be decoded: it needs (B, T, n), none of them 0")
-    scores = _TABLE[decoder.kind](output.reshape(*output.shape[:2], -1).astype(np.float64))
+    if decoder.start >= output.shape[1]:
+        raise DataError(f"the decoder reads from step {decoder.start} on, but the output has {output.shape[1]} steps")
+    read = output[:, decoder.start :]
+    scores = _TABLE[decoder.kind](read.reshape(*read.shape[:2], -1).astype(np.float64))
     return Decoded(scores.argmax(axis=1).astype(np.int64), scores)
 
 

@@ -66,6 +66,7 @@ def run_trained(
     Raises:
         DataError: shapes, names or codes do not fit; the network has several inputs or outputs.
     """
+    encode = encode or network.encode
     codec = make_codec(encode, decode, network)
     check_labels(data, int(np.prod(network.shapes[network.outputs[0]])))
     names = _recorded(network, record)

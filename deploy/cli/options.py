@@ -38,7 +38,8 @@ Decode = Annotated[
     str | None,
     typer.Option(
         metavar="CODE",
-        help="How output becomes a class: count, first-spike, membrane, membrane-last or membrane-max.",
+        help="How output becomes a class: count, first-spike, membrane, membrane-last or membrane-max; "
+        "membrane:start=8 reads from step 8 on.",
     ),
 ]
 

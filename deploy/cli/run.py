@@ -41,7 +41,6 @@ def run_model(
     from spikeport.deploy.cli.output import check_suffix, check_targets, show, tell
     from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment, read_spiking
     from spikeport.deploy.compile import codec_for
-    from spikeport.deploy.encode import Spikes
     from spikeport.deploy.report.run_record import run_record, run_tables, save_arrays
     from spikeport.errors import DataError
 
@@ -51,7 +50,7 @@ def run_model(
     names = tuple(name.strip() for name in record.split(",") if name.strip())
     if backend == "float":
         network = read_spiking(model, dialect, dt)
-        encoder = Spikes() if encode is None else codec_for(network, encode).encoder
+        encoder = codec_for(network, encode).encoder
         given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]], encoder)
         result = run_trained(model, network, given, encode, decode, names)
     else:

@@ -142,12 +142,12 @@ def make_binning(bin: float, steps: int | None, sensor: str | None, counts: bool
 
 
 def make_codec(encode: str | None, decode: str | None, network: Network) -> Codec | None:
-    """The codec asked for, its other half the network's default; None where nothing was asked for.
+    """The codec asked for, or that the network was made for, its other half the default; None where there is neither.
 
     Raises:
         DataError: no such code.
     """
-    if encode is None and decode is None:
+    if not (encode or decode or network.encode or network.decode):
         return None
     from spikeport.deploy.compile import codec_for
 
