@@ -6,19 +6,25 @@ Processors without may add pairs of products in 16 bits, which saturate; so int8
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
 
-FLOAT32_EXACT = 1 << 24
-FLOAT64_EXACT = 1 << 53
-INT32_EXACT = 1 << 31
 _INT8 = torch.iinfo(torch.int8)
+_EXACT = {torch.int8: 1 << 31, torch.float32: 1 << 24, torch.float64: 1 << 53}
+"""Integer sums below this are exact in any order; those of int8 products are int32."""
 
 
-def number_type(
-    weights: tuple[int, int], heaviest: int, payload: int, int8: bool, device: torch.device
-) -> torch.dtype | None:
+@dataclass(frozen=True)
+class Number:
+    """A number type, and the largest absolute value of a spike up to which its sums are exact."""
+
+    dtype: torch.dtype
+    payload: int
+
+
+def number(weights: tuple[int, int], heaviest: int, payload: int, int8: bool, device: torch.device) -> Number | None:
     """The fastest type in which every partial sum of payloads times weights is exact, whatever the order of addition.
 
     Args:
@@ -29,15 +35,18 @@ def number_type(
         device: where it is to run.
 
     Returns:
-        int8 (sums in int32), float32 or float64; None where even float64 is not enough.
+        int8, float32 or float64; None where even float64 is not enough.
     """
-    most = heaviest * payload
-    narrow = _INT8.min <= weights[0] and weights[1] <= _INT8.max and payload <= _INT8.max and most < INT32_EXACT
-    if int8 and narrow and int8_adds_up(device):
-        return torch.int8
-    if most < FLOAT32_EXACT and not float32_is_rounded():
-        return torch.float32
-    return torch.float64 if most < FLOAT64_EXACT else None
+    for dtype, bound in _EXACT.items():
+        most = (bound - 1) // max(heaviest, 1)
+        if dtype == torch.int8:
+            small = _INT8.min <= weights[0] and weights[1] <= _INT8.max
+            usable, most = int8 and small and int8_adds_up(device), min(most, _INT8.max)
+        else:
+            usable = dtype == torch.float64 or not float32_is_rounded()
+        if usable and payload <= most:
+            return Number(dtype, most)
+    return None
 
 
 @cache
@@ -45,7 +54,7 @@ def int8_adds_up(device: torch.device) -> bool:
     """Whether int8 products of the largest and smallest numbers have their true sums here."""
     rows, columns = torch.meshgrid(torch.arange(40), torch.arange(72), indexing="ij")
     left = torch.where((rows + columns) % 3 == 0, _INT8.min, _INT8.max)
-    left[: len(left) // 2] = (columns[: len(left) // 2] % 5 != 0).long()
+    left[:20] = (columns[:20] % 5 != 0).long()
     right = torch.where((rows // 8 + columns // 2) % 2 == 0, _INT8.min, _INT8.max)
     right[0] = _INT8.min
     try:
@@ -59,5 +68,5 @@ def float32_is_rounded() -> bool:
     """Whether somebody allowed torch to round the factors of float32 products (TF32 or bfloat16)."""
     try:
         return torch.get_float32_matmul_precision() != "highest"
-    except RuntimeError:  # torch refuses to say so where its old and its new switches were both used
+    except RuntimeError:  # torch refuses to say where its old and its new switches were both used
         return True

@@ -1,151 +1,166 @@
 """Connectivity as matrix products over many rows of spikes at once; exact, since `exact` chose the number type.
 
 Convolutions are unfolded by hand: a library's convolution may go through Fourier or Winograd transforms, whose sums are
-not exact. A row is one step of one sample. Several groups of one shape share a map: their targets stand side by side.
+not exact. A row is one step of one sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch.nn import functional
 
 from spikeport.converters.accumulate import accumulator
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Sparse
 
-Sums: TypeAlias = tuple[torch.Tensor, ...]
-"""One (R, C, n / C) view for each group of a map; products of int8 are int32, of others their own type."""
 WORTH_FILLING = 16
-"""Bytes per synapse up to which a sparse group is kept as a full matrix."""
+"""A sparse group is kept as a full int8 matrix where that takes no more bytes than this per synapse."""
+LEAST_FACTORS = 8
+"""Sums of fewer products go without int8: torch 2.13's int8 product of an (M, 1) and a (1, N) matrix is wrong."""
 
 
 class Map(Protocol):
-    """Weights made ready for one number type."""
+    """Weights made ready for one number type.
 
-    dtype: torch.dtype
+    Attributes:
+        dtype: of the rows it takes. The sums of int8 rows are int32, others have the type of their rows.
+        row_bytes: memory that one row takes on its way through.
+    """
 
-    def __call__(self, rows: torch.Tensor) -> Sums:
-        """Sums of ``rows`` (R, n_source), of the map's number type."""
+    @property
+    def dtype(self) -> torch.dtype:
+        """See above."""
         ...
 
-    def bytes_per_row(self) -> int:
-        """Memory that one row takes on its way through."""
+    @property
+    def row_bytes(self) -> int:
+        """See above."""
+        ...
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Sums of ``rows`` (R, n_source): (R, C, n_target / C) for a C of the map's own, not always contiguous."""
         ...
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """``weight`` (groups · n_target, n_source), dense."""
+    """``weight`` (n_target, n_source), dense."""
 
     weight: torch.Tensor
-    groups: int
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of rows."""
+        """See `Map`."""
         return self.weight.dtype
 
-    def __call__(self, rows: torch.Tensor) -> Sums:
-        """See `Map`."""
-        found = product(rows, self.weight.T)
-        return tuple(part.unsqueeze(1) for part in found.chunk(self.groups, dim=1))
-
-    def bytes_per_row(self) -> int:
+    @property
+    def row_bytes(self) -> int:
         """See `Map`."""
         return self.weight.shape[1] * self.dtype.itemsize + self.weight.shape[0] * 4
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """See `Map`."""
+        return product(rows, self.weight.T).unsqueeze(1)
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """``weight`` (conv groups, synapse groups · channels of a conv group, taps); ``shape``: any of its groups."""
+    """``weight`` (groups, channels of a group, taps); ``shape``: the convolution without its weights."""
 
     weight: torch.Tensor
-    groups: int
     shape: Conv2d
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of rows."""
+        """See `Map`."""
         return self.weight.dtype
 
-    def __call__(self, rows: torch.Tensor) -> Sums:
+    @property
+    def row_bytes(self) -> int:
+        """See `Map`."""
+        groups, channels, taps = self.weight.shape
+        return self._pixels * groups * (taps * self.dtype.itemsize + channels * 4)
+
+    @property
+    def _pixels(self) -> int:
+        return self.shape.target_shape[1] * self.shape.target_shape[2]
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """See `Map`."""
         taps = patches(self.shape, rows)
         if self.dtype == torch.int8:
-            found = product(self.weight[0], taps).unsqueeze(0)
+            found = product(self.weight[0], taps)
         else:
-            found = self.weight @ taps.reshape(self.shape.groups, self.weight.shape[2], -1)
-        pixels = self.shape.target_shape[1] * self.shape.target_shape[2]
-        parts = found.reshape(self.shape.groups, self.groups, -1, len(rows), pixels).unbind(1)
-        return tuple(part.reshape(-1, len(rows), pixels).transpose(0, 1) for part in parts)
-
-    def bytes_per_row(self) -> int:
-        """See `Map`."""
-        pixels = self.shape.target_shape[1] * self.shape.target_shape[2]
-        channels, taps = self.weight.shape[0] * self.weight.shape[1], self.weight.shape[0] * self.weight.shape[2]
-        return pixels * (taps * self.dtype.itemsize + channels * 4)
+            found = self.weight @ taps.reshape(len(self.weight), self.weight.shape[2], -1)
+        return found.reshape(-1, len(rows), self._pixels).transpose(0, 1)
 
 
 @dataclass(frozen=True)
 class Scattered:
-    """``weight`` (n_target, n_source), csr."""
+    """``weight`` (n_target, n_source) csr of int32 or int64, on the processor."""
 
-    weight: torch.Tensor
+    weight: csr_array
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of rows."""
-        return self.weight.dtype
-
-    def __call__(self, rows: torch.Tensor) -> Sums:
         """See `Map`."""
-        return ((self.weight @ rows.T.contiguous()).T.unsqueeze(1),)
+        return torch.int32 if self.weight.dtype == np.int32 else torch.int64
 
-    def bytes_per_row(self) -> int:
+    @property
+    def row_bytes(self) -> int:
         """See `Map`."""
-        return (self.weight.shape[1] + self.weight.shape[0]) * self.dtype.itemsize
+        return sum(self.weight.shape) * self.dtype.itemsize
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """See `Map`."""
+        sums = self.weight @ np.ascontiguousarray(rows.cpu().numpy().T)
+        return torch.from_numpy(sums).to(rows.device).T.unsqueeze(1)
 
 
 @dataclass(frozen=True)
 class Specified:
-    """Sums beyond every fast type, as the reference computes them; slow, and on the processor."""
+    """Sums too large for every fast type, as the reference computes them: slowly, on the processor."""
 
     accumulate: Callable[[Ints], Ints]
-    sizes: int
+    row_bytes: int
     dtype: torch.dtype = torch.int64
 
-    def __call__(self, rows: torch.Tensor) -> Sums:
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """See `Map`."""
-        return (torch.from_numpy(self.accumulate(rows.cpu().numpy())).to(rows.device).unsqueeze(1),)
-
-    def bytes_per_row(self) -> int:
-        """See `Map`."""
-        return self.sizes * 8
+        return torch.from_numpy(self.accumulate(rows.cpu().numpy())).to(rows.device).unsqueeze(1)
 
 
-def lay_out(members: Sequence[Connectivity], dtype: torch.dtype, device: torch.device) -> Map:
-    """The members, of one kind and geometry, as one map; a sparse one comes alone."""
-    match members[0]:
+def int8_product(connectivity: Connectivity) -> bool:
+    """Whether the group's sums can be had from a product of int8 matrices."""
+    match connectivity:
+        case Dense(weight):
+            return weight.shape[1] >= LEAST_FACTORS
+        case Conv2d(weight, groups=groups):
+            return groups == 1 and weight[0].size >= LEAST_FACTORS
         case Sparse(matrix):
-            return _scattered(matrix, dtype, device)
-        case Dense():
-            weight = np.concatenate([m.weight for m in members if isinstance(m, Dense)])
-            return Matrix(torch.from_numpy(weight).to(device, dtype), len(members))
-        case Conv2d() as shape:
-            kernels = [
-                m.weight.reshape(m.groups, len(m.weight) // m.groups, -1) for m in members if isinstance(m, Conv2d)
-            ]
-            weight = torch.from_numpy(np.concatenate(kernels, axis=1)).to(device, dtype)
-            return Convolution(weight, len(members), replace(shape, weight=shape.weight[:0]))
+            full = int(matrix.nnz) * WORTH_FILLING >= int(np.prod(matrix.shape))
+            return full and int(matrix.shape[1]) >= LEAST_FACTORS
 
 
-def specified(connectivity: Connectivity, sizes: int) -> Specified:
-    """The reference's own sums; ``sizes``: neurons of source and target together."""
-    return Specified(accumulator(connectivity), sizes)
+def lay_out(connectivity: Connectivity, dtype: torch.dtype | None, device: torch.device) -> Map:
+    """The map for rows of ``dtype``; None for sums that no such type holds."""
+    match connectivity:
+        case _ if dtype is None:
+            return Specified(accumulator(connectivity), 1 << 16)
+        case Dense(weight):
+            return Matrix(torch.from_numpy(weight).to(device, dtype))
+        case Sparse(matrix) if dtype == torch.int8:
+            return Matrix(torch.from_numpy(matrix.astype(np.int8).toarray()).to(device))
+        case Sparse(matrix):
+            return Scattered(matrix.astype(np.int32 if dtype == torch.float32 else np.int64))
+        case Conv2d(weight, groups=groups):
+            kernels = torch.from_numpy(weight.reshape(groups, len(weight) // groups, -1)).to(device, dtype)
+            return Convolution(kernels, replace(connectivity, weight=weight[:0]))
 
 
 def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -162,9 +177,9 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def patches(conv: Conv2d, rows: torch.Tensor) -> torch.Tensor:
     """(C · kernel height · kernel width, R · pixels): what each tap of the kernel sees of ``rows`` (R, n_source)."""
-    (c, h, w), (_, oh, ow), (kh, kw) = conv.source_shape, conv.target_shape, conv.kernel
+    (c, h, w), (_, oh, ow), (kh, kw) = conv.source_shape, conv.target_shape, conv.weight.shape[2:]
     (sy, sx), (py, px), (dy, dx) = conv.stride, conv.padding, conv.dilation
     image = functional.pad(rows.reshape(-1, c, h, w), (px, px, py, py))
-    r, plane, row, _ = image.stride()
-    size, stride = (c, kh, kw, len(rows), oh, ow), (plane, dy * row, dx, r, sy * row, sx)
-    return image.as_strided(size, stride).reshape(c * kh * kw, -1)
+    r, plane, line, _ = image.stride()
+    seen = image.as_strided((c, kh, kw, len(rows), oh, ow), (plane, dy * line, dx, r, sy * line, sx))
+    return seen.reshape(c * kh * kw, -1)

@@ -1,0 +1,149 @@
+"""Sums of one synapse group as exact matrix products over many steps of many samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Sparse, Synapses
+from spikeport.deploy.backends.simulator.bounds import heaviest
+from spikeport.deploy.backends.simulator.dense.exact import Number, number
+from spikeport.deploy.backends.simulator.dense.maps import Map, int8_product, lay_out
+from spikeport.deploy.backends.simulator.engine import Tile
+from spikeport.deploy.backends.simulator.events.weights import factored
+from spikeport.deploy.backends.simulator.trains import Train
+
+BATCH_BYTES = 1 << 20
+"""Rows are worked on in batches of about this size, so that products find them in a near cache."""
+LEAST_ROWS = 64
+"""Products of fewer rows than this do not fill the machine."""
+
+
+@dataclass(frozen=True)
+class Lag:
+    """The part of a group that has one delay; the chip shifts the sums of each delay by the exponent on its own.
+
+    Attributes:
+        delay: of these synapses.
+        mine: (n_source,) source neurons that have this delay; None for all.
+        connectivity: weights without their common power of two; without other source neurons, where it is no
+            convolution.
+        exponent: with that power.
+        heaviest: the largest sum of absolute weights onto one target.
+    """
+
+    delay: int
+    mine: NDArray[np.bool_] | None
+    connectivity: Connectivity
+    exponent: int
+    heaviest: int
+
+    def number(self, payload: int, device: torch.device) -> Number | None:
+        """See `exact.number`."""
+        weights = _weights(self.connectivity)
+        extremes = int(weights.min(initial=0)), int(weights.max(initial=0))
+        return number(extremes, self.heaviest, payload, int8_product(self.connectivity), device)
+
+    def rows(self, source: Train, tile: Tile, first: int, stop: int) -> NDArray[Any]:
+        """(stop - first, k) what arrives in these rows of the tile."""
+        row = np.arange(first, stop)
+        window = source.dense()
+        step = source.history + tile.s0 + row % tile.steps - 1 - self.delay
+        found: NDArray[Any] = window[tile.b0 + row // tile.steps, step]
+        if self.mine is None:
+            return found
+        return found * self.mine if isinstance(self.connectivity, Conv2d) else found[:, self.mine]
+
+
+def lags(synapses: Synapses) -> Iterator[Lag]:
+    """The parts of a group, by delay."""
+    for delay in np.unique(synapses.delay).tolist():
+        mine = None if np.ndim(synapses.delay) == 0 else np.asarray(synapses.delay) == delay
+        part = _from(synapses.connectivity, mine)
+        small, power = _reduced(part)
+        yield Lag(delay, mine, small, synapses.weight_exp + power, heaviest(part) >> power)
+
+
+class Products:
+    """A synapse group laid out for matrix products; see `spikeport.deploy.backends.simulator.engine.Sums`."""
+
+    def __init__(self, synapses: Synapses, device: torch.device) -> None:
+        """Lay the weights out for spikes of 1; larger payloads may need another type, made when they come."""
+        self._graded, self._device = synapses.graded, device
+        self._lags = tuple(lags(synapses))
+        self._maps = [self._lay_out(lag, 1) for lag in self._lags]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Number types in use."""
+        return tuple(dict.fromkeys(str(m.dtype).removeprefix("torch.") for m, _ in self._maps))
+
+    def _lay_out(self, lag: Lag, payload: int) -> tuple[Map, int]:
+        """A map, and the largest payload for which it is exact."""
+        chosen = lag.number(payload, self._device)
+        if chosen is None:
+            return lay_out(lag.connectivity, None, self._device), np.iinfo(np.int64).max
+        return lay_out(lag.connectivity, chosen.dtype, self._device), chosen.payload
+
+    def _map(self, index: int, payload: int) -> Map:
+        found, most = self._maps[index]
+        if payload > most:
+            self._maps[index] = found, most = self._lay_out(self._lags[index], payload)
+        return found
+
+    def add(
+        self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: NDArray[np.integer[Any]]
+    ) -> None:
+        """See `spikeport.deploy.backends.simulator.engine.Sums`."""
+        payload = source.largest if self._graded else 1
+        for index, lag in enumerate(self._lags):
+            weights = self._map(index, payload)
+            step = max(BATCH_BYTES // weights.row_bytes, LEAST_ROWS)
+            for first in range(span[0], span[1], step):
+                stop = min(first + step, span[1])
+                rows = lag.rows(source, tile, first, stop)
+                if source.graded and not self._graded:
+                    rows = rows != 0
+                arrived = weights(torch.from_numpy(rows).to(self._device, weights.dtype))
+                settle(arrived, lag.exponent, fresh and index == 0, torch.from_numpy(sums[first:stop]))
+
+
+def settle(arrived: torch.Tensor, exponent: int, fresh: bool, sums: torch.Tensor) -> None:
+    """``sums`` (R, n) plus, or if ``fresh`` simply, ``arrived`` (R, C, n / C) · 2^exponent, floored."""
+    whole = arrived.to(sums.dtype)
+    shifted = whole << exponent if exponent >= 0 else whole >> -exponent
+    into = sums.view(arrived.shape)
+    if fresh:
+        into.copy_(shifted)
+    else:
+        into += shifted
+
+
+def _weights(connectivity: Connectivity) -> Ints:
+    return np.asarray(connectivity.matrix.data if isinstance(connectivity, Sparse) else connectivity.weight)
+
+
+def _from(connectivity: Connectivity, mine: NDArray[np.bool_] | None) -> Connectivity:
+    """The part that comes from these source neurons; a convolution stays whole, and gets zeros from the others."""
+    match connectivity:
+        case Dense(weight) if mine is not None:
+            return Dense(weight[:, mine])
+        case Sparse(matrix) if mine is not None:
+            return Sparse(matrix[:, np.flatnonzero(mine)])
+        case _:
+            return connectivity
+
+
+def _reduced(connectivity: Connectivity) -> tuple[Connectivity, int]:
+    """Weights without the power of two that all share, in their smallest type, and its exponent."""
+    small, power = factored(_weights(connectivity))
+    match connectivity:
+        case Sparse(matrix):
+            return Sparse(type(matrix)((small, matrix.indices, matrix.indptr), matrix.shape)), power
+        case _:
+            return replace(connectivity, weight=small), power

@@ -1,0 +1,131 @@
+"""The dense engine's sums against the reference's, in every number type."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from random_networks import random_case
+
+from spikeport.converters.accumulate import accumulator
+from spikeport.converters.chip_network import Dense, Synapses
+from spikeport.deploy.backends.simulator.dense import exact
+from spikeport.deploy.backends.simulator.dense.exact import int8_adds_up, number
+from spikeport.deploy.backends.simulator.dense.products import Products
+from spikeport.deploy.backends.simulator.engine import Tile
+from spikeport.deploy.backends.simulator.reference import Fibre
+from spikeport.deploy.backends.simulator.trains import Train
+
+CPU = torch.device("cpu")
+TILE = Tile(1, 2, 3)
+
+
+def drawn(synapses: Synapses, neurons: int, most: int, rng: np.random.Generator) -> Train:
+    history = 1 + synapses.max_delay
+    train = Train(3, neurons, history, 6, graded=most > 1)
+    size = train.dense().shape
+    train.dense()[:] = (
+        rng.integers(1, most + 1, size) * (rng.random(size) < 0.5) * rng.choice([1, 1 - 2 * (most > 1)], size)
+    )
+    train.drawn(history + 6, most)
+    return train
+
+
+def summed(synapses: Synapses, train: Train, targets: int) -> np.ndarray:
+    """Two samples of TILE, in two parts that cut a sample in two."""
+    products, sums = Products(synapses, CPU), np.full((6, targets), 7, np.int64)
+    for span in ((0, 4), (4, 6)):
+        products.add(train, TILE, span, fresh=False, sums=sums)
+    return sums
+
+
+def expected(synapses: Synapses, train: Train) -> np.ndarray:
+    fibre, data = Fibre(synapses, accumulator(synapses.connectivity)), train.dense().astype(np.int64)
+    steps = [train.history + TILE.s0 + k for k in range(TILE.steps)]
+    sent = [[data[b, w - 1 - d][None] for d in range(synapses.max_delay + 1)] for b in (1, 2) for w in steps]
+    return np.concatenate([fibre.deliver(s) for s in sent]) + 7  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("most", [1, 3, 255, 1 << 20])
+@pytest.mark.parametrize("seed", range(12))
+def test_sums_equal_the_reference(seed: int, most: int) -> None:
+    network, rng = random_case(seed).network, np.random.default_rng(seed)
+    for synapses in network.synapses.values():
+        train = drawn(synapses, network.populations[synapses.source].size, most, rng)
+        found = summed(synapses, train, network.populations[synapses.target].size)
+        assert np.array_equal(found, expected(synapses, train)), synapses.name
+
+
+@pytest.mark.parametrize(
+    ("scale", "most", "types"),
+    [
+        (2, 1, ("int8",)),
+        (2, 127, ("int8",)),
+        (1, 1, ("float32",)),
+        (2, 1 << 8, ("float32",)),
+        (2, 1 << 20, ("float64",)),
+        (2, 1 << 30, ("float64",)),
+    ],
+)
+def test_the_number_type_follows_from_weights_fan_in_and_payloads(scale: int, most: int, types: tuple[str]) -> None:
+    weight = np.full((9, 300), -128 * scale)
+    weight[0] = 127 * scale
+    weight[1, 1] = -254
+    weight[1, 0] = -255 if scale == 1 else -256
+    synapses = Synapses("a->b", "a", "b", Dense(weight), graded=True)
+    train = drawn(synapses, 300, most, np.random.default_rng(0))
+    products, sums = Products(synapses, CPU), np.zeros((6, 9), np.int64)
+    products.add(train, TILE, (0, 6), fresh=True, sums=sums)
+    assert products.types == types
+    assert np.array_equal(sums, expected(synapses, train) - 7)
+
+
+@pytest.mark.parametrize(("adds_up", "wanted"), [(True, torch.int8), (False, torch.float32)])
+def test_int8_is_used_only_where_the_processor_adds_it_up(
+    adds_up: bool, wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exact, "int8_adds_up", lambda device: adds_up)
+    found = number((-128, 127), 128 * 100, 1, int8=True, device=CPU)
+    assert found is not None
+    assert found.dtype == wanted
+
+
+def test_int8_is_refused_where_its_sums_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def saturating(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """As AVX2 does it: unsigned bytes a + 128, pairs of products in 16 bits, and the 128 taken off at the end."""
+        products = (a.long() + 128)[:, :, None] * b.long()[None]
+        pairs = [pair.sum(1).clamp(-(2**15), 2**15 - 1) for pair in products.split(2, dim=1)]
+        return (torch.stack(pairs).sum(0) - 128 * b.long().sum(0)).int()
+
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    int8_adds_up.cache_clear()
+    try:
+        assert not int8_adds_up(CPU)
+    finally:
+        int8_adds_up.cache_clear()
+
+
+def test_float32_gives_way_where_torch_may_round_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    found = number((-128, 127), 1000, 1, int8=False, device=CPU)
+    assert found is not None
+    assert found.dtype == torch.float64
+
+
+def test_sums_beyond_every_fast_type_are_the_references_own() -> None:
+    weight = np.full((2, 3), (1 << 22) - 1)
+    synapses = Synapses("a->b", "a", "b", Dense(weight), graded=True)
+    train = drawn(synapses, 3, (1 << 31) - 1, np.random.default_rng(0))
+    assert number((0, 1 << 22), 3 << 22, (1 << 31) - 1, int8=False, device=CPU) is None
+    assert np.array_equal(summed(synapses, train, 2), expected(synapses, train))
+
+
+def test_a_train_without_payloads_and_a_group_that_ignores_them_give_the_same() -> None:
+    synapses = Synapses("a->b", "a", "b", Dense(np.arange(40).reshape(4, 10) - 9))
+    rng = np.random.default_rng(3)
+    loud = drawn(synapses, 10, 9, rng)
+    plain = drawn(synapses, 10, 1, rng)
+    plain.dense()[:] = loud.dense() != 0
+    assert np.array_equal(summed(synapses, loud, 4), summed(replace(synapses, graded=True), plain, 4))
