@@ -101,6 +101,8 @@ def _assemble(raw: RawFile, flat: FlatGraph, chosen: Chosen, own: OwnRecord) -> 
         chosen.dialect.dt or 1.0,
         str(chosen.dialect),
         raw.sha256,
+        encode=own.encode,
+        decode=own.decode,
     )
     inferred = infer(network)
     return replace(inferred.result, findings=(*findings, *inferred.findings))

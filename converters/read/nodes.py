@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Conv, Delay, Flatten, Input, Linear, Node, Output, Pool, Scale, Shape
 from spikeport.converters.read.dialects import Dialect
+from spikeport.converters.read.extensions import EXTENSION_FIELDS, EXTENSIONS
 from spikeport.converters.read.fields import Fields, Numbers
 from spikeport.converters.read.neurons import neuron_of, uniform
 from spikeport.errors import DialectError, ModelError, UnsupportedNodeError
@@ -49,6 +50,8 @@ def make_node(place: Place) -> Made:
         ModelError: fields that are missing or make no sense.
     """
     kind = place.fields.node.type
+    if kind in EXTENSIONS:
+        return EXTENSIONS[kind](place.fields, place.shape), ()
     if kind not in _MAKERS:
         raise UnsupportedNodeError(
             f"node '{place.fields.name}' has the type {kind}, which spikeport does not know. Known: "
@@ -59,7 +62,7 @@ def make_node(place: Place) -> Made:
 
 def known_fields(kind: str) -> frozenset[str]:
     """Fields of a NIR type that have a meaning here."""
-    return _KNOWN.get(kind, frozenset())
+    return _KNOWN.get(kind) or EXTENSION_FIELDS.get(kind, frozenset())
 
 
 def _input(place: Place) -> Made:

@@ -31,12 +31,15 @@ class OwnRecord:
         neurons: by name, in the exact form they had when written.
         edges: with their delays; None where there is no record.
         findings: why a record could not be used.
+        encode, decode: how data enter and answers leave, where the network was made for one way.
     """
 
     dialect: str | None
     neurons: Mapping[str, Neuron]
     edges: tuple[Edge, ...] | None
     findings: tuple[Finding, ...]
+    encode: str = ""
+    decode: str = ""
 
 
 NO_RECORD = OwnRecord(None, {}, None, ())
@@ -53,7 +56,8 @@ def own_record(raw: RawFile, nodes: Mapping[str, RawNode]) -> OwnRecord:
             return _set_aside("the nodes were changed after spikeport wrote them")
         neurons = {n: _neuron(node) for n, node in nodes.items() if RECORD in node.metadata}
         edges = tuple(Edge(str(a), str(b), int(d)) for a, b, d in head["edges"])
-        return OwnRecord(str(head["dialect"]), neurons, edges, ())
+        codes = (str(head.get(key, "")) for key in ("encode", "decode"))
+        return OwnRecord(str(head["dialect"]), neurons, edges, (), *codes)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         return _set_aside(f"it is damaged ({type(error).__name__})")
 

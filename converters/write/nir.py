@@ -40,6 +40,7 @@ from spikeport.converters.read.dialects import Dialect, parse_dialect
 from spikeport.converters.read.nir_file import Field, RawNode
 from spikeport.converters.read.own_record import FORMAT, RECORD, neuron_metadata, nodes_hash
 from spikeport.converters.write.atomic import atomic_write
+from spikeport.converters.write.extensions import EXTENSION_WRITERS, extensions_used
 from spikeport.converters.write.neurons import neuron_fields
 from spikeport.errors import OutputError, UnsupportedNodeError
 
@@ -69,10 +70,12 @@ def write_nir(network: Network, path: Path) -> tuple[Finding, ...]:
         "format": FORMAT,
         "dialect": str(replace(dialect, dt=network.dt)),
         "edges": [[e.source, e.target, e.delay] for e in network.edges],
+        "encode": network.encode,
+        "decode": network.decode,
         "hash": nodes_hash(nodes),
     }
     _store(Path(path), nodes, network, json.dumps(head, sort_keys=True))
-    return (*findings, *_delays_unsaid(network, dialect))
+    return (*findings, *_delays_unsaid(network, dialect), *extensions_used(network))
 
 
 def _delays_unsaid(network: Network, dialect: Dialect) -> tuple[Finding, ...]:
@@ -130,6 +133,8 @@ def _raw(name: str, node: Node, network: Network, dialect: Dialect) -> tuple[Raw
     if isinstance(node, Delay):
         unit = {"steps": 1.0, "seconds": network.dt, "seconds_dt": network.dt**2}[dialect.tau_unit]
         return RawNode("Delay", {"delay": np.broadcast_to(node.steps, shape) * unit}), ()
+    if type(node) in EXTENSION_WRITERS:
+        return RawNode(*EXTENSION_WRITERS[type(node)](node)), ()
     if type(node) not in _WRITERS:
         raise UnsupportedNodeError(f"node '{name}' is a {type(node).__name__}, which NIR has no word for. {_way(node)}")
     if isinstance(node, Scale) and node.bias is not None:
