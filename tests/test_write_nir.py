@@ -156,7 +156,7 @@ def test_name_that_hdf5_would_split_is_refused(tmp_path: Path) -> None:
     ("node", "reason"),
     [
         (Activation(), r"'node' is a Activation, .* Convert the network to a spiking one"),
-        (Reshape((2, 2)), r"'node' is a Reshape, .* Compile the network directly"),
+        (SparseMap(csr_array(np.eye(4)), None, (4,)), r"'node' is a SparseMap, .* before fold"),
         (Scale(np.ones(1, np.float32), np.ones(1, np.float32)), r"'node' adds a bias"),
     ],
 )

@@ -150,9 +150,7 @@ def _way(node: Node) -> str:
     """What the user can do instead."""
     if isinstance(node, Activation | MaxPool):
         return "Convert the network to a spiking one first: spikeport convert MODEL --to spiking."
-    if isinstance(node, SparseMap):
-        return "Write the network before fold."
-    return "Compile the network directly; only its neurons, weights, pools and Flatten can be exchanged as NIR."
+    return "Write the network before fold."
 
 
 def _linear(node: Linear, shape: Shape) -> tuple[str, dict[str, Any]]:
