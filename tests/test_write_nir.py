@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from spikeport.converters.build import leaky, sequential
 from spikeport.converters.network import (
@@ -23,8 +24,8 @@ from spikeport.converters.network import (
     Neuron,
     Node,
     Pool,
-    Reshape,
     Scale,
+    SparseMap,
 )
 from spikeport.converters.passes.infer import infer
 from spikeport.converters.read.nir import read_nir

@@ -33,7 +33,6 @@ from spikeport.converters.network import (
     Pool,
     Scale,
     Shape,
-    SparseMap,
 )
 from spikeport.converters.passes.infer import check
 from spikeport.converters.read.dialects import Dialect, parse_dialect
