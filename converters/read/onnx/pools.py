@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from spikeport.converters.network import Array, MaxPool, Permute, Pool, Scale, Shape
@@ -9,7 +11,7 @@ from spikeport.converters.read.onnx.build import Build, Signal
 from spikeport.converters.read.onnx.constants import axes_of
 from spikeport.converters.read.onnx.graph import OnnxNode
 from spikeport.converters.read.onnx.reorder import reorder
-from spikeport.converters.read.onnx.windows import Windows, padded, windows
+from spikeport.converters.read.onnx.windows import Windows, alike_at_both_ends, padded, windows
 from spikeport.errors import ModelError
 
 
@@ -23,7 +25,8 @@ def average_pool(node: OnnxNode, build: Build) -> Signal:
             f"{node} counts padding, and its last windows hang over the end (ceil_mode): runtimes disagree about what "
             "they count. Export it with ceil_mode=False or count_include_pad=False."
         )
-    if found.before == found.after and (counts_padding or not any((*found.before, *over))):
+    counts = _counts(signal.shape, kernel, found)
+    if _even(signal.shape, kernel, found) and (counts_padding or np.all(counts == prod(kernel))):
         pool = Pool("average", _two(kernel, 1), _two(found.stride, 1), _two(found.before, 0))
         return build.add(name, pool, signal, nonnegative=signal.nonnegative)
     behind = padded(build, build.names.unique(f"{name}.pad"), signal, found.before, tuple(max(o, 0) for o in over))
@@ -31,8 +34,9 @@ def average_pool(node: OnnxNode, build: Build) -> Signal:
     if counts_padding:
         return build.add(name, sums, behind, nonnegative=signal.nonnegative)
     summed = build.add(build.names.unique(f"{name}.sum"), sums, behind, nonnegative=signal.nonnegative)
-    factor = (1.0 / _counts(signal.shape, kernel, found)).astype(np.float32)
-    return build.add(name, Scale(factor), summed, nonnegative=signal.nonnegative)
+    if counts.min() < 1:
+        raise ModelError(f"{node} has windows without any pixel, whose average is not defined. Pad less.")
+    return build.add(name, Scale((1.0 / counts).astype(np.float32)), summed, nonnegative=signal.nonnegative)
 
 
 def max_pool(node: OnnxNode, build: Build) -> Signal:
@@ -41,8 +45,9 @@ def max_pool(node: OnnxNode, build: Build) -> Signal:
         raise ModelError(f"{node} gives the places of its maxima, too; there is no such output in a chip's network.")
     signal, kernel, found = _found(node, build)
     name, over = build.names.of(node), _overhang(signal.shape, kernel, found)
-    plain = found.before == found.after and all(o <= e for o, e in zip(over, found.after, strict=True))
-    if plain and all(2 * b <= k for b, k in zip(found.before, kernel, strict=True)):
+    if _counts(signal.shape, kernel, found).min() < 1:
+        raise ModelError(f"{node} has windows without any pixel, whose maximum is minus infinity. Pad less.")
+    if _even(signal.shape, kernel, found):
         pool = MaxPool(_two(kernel, 1), _two(found.stride, 1), _two(found.before, 0))
         return build.add(name, pool, signal, keeps=True)
     if not signal.nonnegative:
@@ -100,6 +105,12 @@ def _found(node: OnnxNode, build: Build) -> tuple[Signal, Shape, Windows]:
     return signal, kernel, found
 
 
+def _even(shape: Shape, kernel: Shape, found: Windows) -> bool:
+    """Whether a pool's own padding can say it: at both ends alike, and not more than half the kernel."""
+    small = all(2 * b <= k for b, k in zip(found.before, kernel, strict=True))
+    return small and alike_at_both_ends(shape[1:], kernel, found)
+
+
 def _overhang(shape: Shape, kernel: Shape, found: Windows) -> Shape:
     """How far the last window reaches over the end of each axis; negative where pixels are left over."""
     each = zip(shape[1:], kernel, found.stride, found.before, found.size, strict=True)
@@ -112,9 +123,7 @@ def _counts(shape: Shape, kernel: Shape, found: Windows) -> Array:
     for n, k, s, b, m in zip(shape[1:], kernel, found.stride, found.before, found.size, strict=True):
         starts = np.arange(m) * s - b
         inside = np.minimum(starts + k, n) - np.maximum(starts, 0)
-        if inside.min() < 1:
-            raise ModelError(f"a pool of {kernel} over {shape} has windows without any pixel. Pad less.")
-        counts = counts[..., None] * inside
+        counts = counts[..., None] * np.maximum(inside, 0)
     return counts
 
 

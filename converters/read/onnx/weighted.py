@@ -7,7 +7,7 @@ import numpy as np
 from spikeport.converters.network import Array, Conv, Linear, Reshape, Scale, Shape
 from spikeport.converters.read.onnx.build import Build, Signal
 from spikeport.converters.read.onnx.graph import OnnxNode
-from spikeport.converters.read.onnx.windows import padded, windows
+from spikeport.converters.read.onnx.windows import alike_at_both_ends, padded, windows
 from spikeport.errors import ModelError
 
 
@@ -50,7 +50,7 @@ def conv(node: OnnxNode, build: Build) -> Signal:
     found = windows(node, signal.shape[1:], kernel)
     bias = build.weights(node, 2) if node.given(2) else None
     name = build.names.of(node, build.origin(node, 1))
-    if found.before == found.after:
+    if alike_at_both_ends(signal.shape[1:], kernel, found):
         padding, behind = found.before, signal
     else:
         padding, behind = (

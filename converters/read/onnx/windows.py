@@ -44,6 +44,12 @@ def windows(node: OnnxNode, pixels: Shape, kernel: Shape) -> Windows:
     return Windows(stride, dilation, before, after, size)
 
 
+def alike_at_both_ends(pixels: Shape, kernel: Shape, found: Windows) -> bool:
+    """Whether the padding in front, put behind as well, gives the same windows; pixels left over do not count."""
+    each = zip(pixels, kernel, found.dilation, found.stride, found.before, found.size, strict=True)
+    return all((n + 2 * b - d * (k - 1) - 1) // s + 1 == m for n, k, d, s, b, m in each)
+
+
 def padded(build: Build, name: str, signal: Signal, before: Shape, after: Shape) -> Signal:
     """Zeros around the last axes of a signal, by a node ``name``; the signal itself where there are none."""
     if not any((*before, *after)):
@@ -55,10 +61,10 @@ def padded(build: Build, name: str, signal: Signal, before: Shape, after: Shape)
 
 
 def _count(room: int, stride: int, start_before: int, rounds_up: bool) -> int:
-    """How many windows fit: ``room`` is what the first one leaves; the last may start before ``start_before`` only."""
-    if room < 0:
-        return 0
-    count = -(-room // stride) + 1 if rounds_up else room // stride + 1
+    """How many windows fit: ``room`` is what the first leaves; one that hangs over starts before ``start_before``."""
+    if room < 0 or not rounds_up:
+        return max(room // stride + 1, 0)
+    count = -(-room // stride) + 1
     return count - 1 if (count - 1) * stride >= start_before else count
 
 
@@ -74,6 +80,8 @@ def _padding(node: OnnxNode, pixels: Shape, stride: Shape, reach: Shape) -> tupl
         return (0,) * axes, (0,) * axes
     if mode not in ("SAME_UPPER", "SAME_LOWER"):
         raise ModelError(f"{node}: auto_pad {mode!r:.40} is none of NOTSET, VALID, SAME_UPPER, SAME_LOWER.")
-    total = [max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(pixels, stride, reach, strict=True)]
+    total = [(-(-n // s) - 1) * s + r - n for n, s, r in zip(pixels, stride, reach, strict=True)]
+    if min(total) < 0:
+        raise ModelError(f"{node}: with strides {stride} over kernels of {reach}, runtimes disagree about {mode}.")
     less, more = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
     return (less, more) if mode == "SAME_UPPER" else (more, less)
