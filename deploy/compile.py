@@ -46,14 +46,18 @@ class CompileOptions:
         scales: how many scales are simulated per population.
         samples: calibration samples used at most.
         seed: of the random input that stands in where there are no calibration data.
+        weight_bits: bits per weight, 1 .. 8; None for all that the chip has. Fewer save synaptic memory.
     """
 
     split: Split = "auto"
     scales: int = 8
     samples: int = 16
     seed: int = 0
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
+        if self.weight_bits is not None and not 1 <= self.weight_bits <= 8:
+            raise DataError(f"weight_bits={self.weight_bits} must be 1 .. 8")
         if self.split not in get_args(Split):
             raise DataError(f"split={self.split!r}; there are {', '.join(get_args(Split))}")
         for name, least in (("scales", 1), ("samples", 1), ("seed", 0)):
@@ -199,7 +203,7 @@ def _record(network: Network, circuit: Circuit, encoded: Encoded) -> Calibration
 
 def _fit(chain: Chain, circuit: Circuit, recorded: Calibration, options: CompileOptions) -> tuple[Quantized, Placement]:
     """Quantize and place; layers whose weights were split by free choice go back to one group until all fit."""
-    choices = Choices(options.split, options.scales)
+    choices = Choices(options.split, options.scales, weight_bits=options.weight_bits)
     before = len(chain.findings)
     while True:
         quantized = chain.integers(circuit, recorded, choices)

@@ -14,6 +14,7 @@ from spikeport.deploy.cli.demo import demo
 from spikeport.deploy.cli.doctor import doctor
 from spikeport.deploy.cli.estimate import estimate
 from spikeport.deploy.cli.export_lava import export_lava
+from spikeport.deploy.cli.finetune import finetune_model
 from spikeport.deploy.cli.inspect import inspect
 from spikeport.deploy.cli.profiles import profiles
 from spikeport.deploy.cli.run import run_model
@@ -41,6 +42,7 @@ app.command("demo")(demo)
 app.command("inspect")(inspect)
 app.command("compile")(compile_model)
 app.command("run")(run_model)
+app.command("finetune")(finetune_model)
 app.command("estimate")(estimate)
 app.command("verify")(verify)
 app.command("export-lava")(export_lava)

@@ -47,11 +47,13 @@ class Choices:
         split: whether a connection may become a coarse and a fine synapse group.
         scales: how many scales are simulated per population.
         whole: populations whose weights stay one group although ``split`` is "auto".
+        weight_bits: bits per weight, at most the chip's; None for the chip's own.
     """
 
     split: Split = "auto"
     scales: int = 8
     whole: frozenset[str] = frozenset()
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def quantize(
     """
     graded = frozenset(n for n, p in circuit.populations.items() if p.max_spikes > 1)
     limits = profile.limits
-    form = WeightFormat(*(x.value for x in (limits.weight_bits, limits.weight_exp_max, limits.weight_exp_min)))
+    bits = min(choices.weight_bits or limits.weight_bits.value, limits.weight_bits.value)
+    form = WeightFormat(bits, limits.weight_exp_max.value, limits.weight_exp_min.value)
     task = _Task(circuit, calibration, form, graded, choices, step)
     loops = _loops(circuit)
     chosen = _rehearsed(task, _all(task, frozenset()), loops)
