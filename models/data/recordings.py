@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,23 @@ from spikeport.models.data.samples import Samples
 
 CHUNK = 500
 """Recordings binned at a time: their events are held several times over while that is done."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How events become frames.
+
+    Attributes:
+        steps: T.
+        seconds: what T steps span together, equally; later events are left out, and a finding says how many.
+        pool: (rows, columns) of pixels that become one.
+        counts: False: 1 where at least one event fell. True: how many did.
+    """
+
+    steps: int
+    seconds: float
+    pool: tuple[int, int] = (1, 1)
+    counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,40 +54,50 @@ class Recordings:
     sensor: Shape
     time_unit: float = 1e-6
 
-    def frames(self, steps: int, seconds: float, pool: int = 1, counts: bool = False) -> Samples:
-        """Frames (B, steps, polarities, height / pool, width / pool) that share ``seconds`` equally.
+    @staticmethod
+    def single(events: NDArray[Any], label: int, sensor: Shape) -> Recordings:
+        """One recording; ``events`` as above, t in microseconds."""
+        return Recordings(events, np.array([0, len(events)]), np.array([label]), sensor)
 
-        Args:
-            steps: T.
-            seconds: what T steps span together; later events are left out, and a finding says how many.
-            pool: as many pixels each way become one.
-            counts: False: 1 where at least one event fell. True: how many did.
+    def frames(self, framing: Framing) -> Samples:
+        """Frames (B, T, polarities, height / rows, width / columns); see `frames_of`."""
+        return frames_of(self._chunks(), framing)
 
-        Raises:
-            DataError: the pool does not divide the sensor, or what `bin_events` refuses.
-        """
-        if pool < 1 or self.sensor[1] % pool or self.sensor[2] % pool:
-            raise DataError(f"pooling {pool} x {pool} pixels does not divide a sensor of {self.sensor[1:]}")
-        binning = Binning(seconds / steps, steps, self.sensor, counts, self.time_unit)
-        parts, late = [], 0
-        for events, offsets in self._chunks():
-            dense, findings = bin_events(events, offsets, binning)
-            late += int((events["t"] * self.time_unit >= seconds).sum()) if findings else 0
-            parts.append(_pooled(dense, pool, counts))
-        return Samples(np.concatenate(parts), self.labels, _late(late, len(self.events), seconds))
-
-    def _chunks(self) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    def _chunks(self) -> Iterator[Recordings]:
         for first in range(0, len(self.labels), CHUNK):
             offsets = self.offsets[first : first + CHUNK + 1]
-            yield self.events[offsets[0] : offsets[-1]], offsets - offsets[0]
+            events, labels = self.events[offsets[0] : offsets[-1]], self.labels[first : first + CHUNK]
+            yield Recordings(events, offsets - offsets[0], labels, self.sensor, self.time_unit)
 
 
-def _pooled(dense: NDArray[Any], pool: int, counts: bool) -> NDArray[Any]:
-    if pool == 1:
-        return dense
+def frames_of(recordings: Iterable[Recordings], framing: Framing) -> Samples:
+    """Frames of recordings that come one group after another, so that all events need never lie in memory at once.
+
+    Raises:
+        DataError: no recordings, a pool that does not divide the sensor, or what `bin_events` refuses.
+    """
+    parts: list[NDArray[Any]] = []
+    labels: list[NDArray[np.int64]] = []
+    late = total = 0
+    for group in recordings:
+        binning = Binning(framing.seconds / framing.steps, framing.steps, group.sensor, framing.counts, group.time_unit)
+        dense, _ = bin_events(group.events, group.offsets, binning)
+        parts.append(_pooled(dense, framing))
+        labels.append(group.labels)
+        late += int((group.events["t"] * group.time_unit >= framing.seconds).sum())
+        total += len(group.events)
+    if not parts:
+        raise DataError("there are no recordings")
+    return Samples(np.concatenate(parts), np.concatenate(labels), _late(late, total, framing.seconds))
+
+
+def _pooled(dense: NDArray[Any], framing: Framing) -> NDArray[Any]:
+    rows, columns = framing.pool
     *front, height, width = dense.shape
-    tiles = dense.reshape(*front, height // pool, pool, width // pool, pool)
-    return np.asarray(tiles.sum((-3, -1), dtype=dense.dtype) if counts else tiles.max((-3, -1)))
+    if min(rows, columns) < 1 or height % rows or width % columns:
+        raise DataError(f"pooling {rows} x {columns} pixels does not divide a sensor of {height} x {width}")
+    tiles = dense.reshape(*front, height // rows, rows, width // columns, columns)
+    return np.asarray(tiles.sum((-3, -1), dtype=dense.dtype) if framing.counts else tiles.max((-3, -1)))
 
 
 def _late(dropped: int, total: int, seconds: float) -> tuple[Finding, ...]:

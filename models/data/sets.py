@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import DataError
+from spikeport.models.data.event_sets import train_and_test
 from spikeport.models.data.npz import Archive
-from spikeport.models.data.recordings import Recordings
+from spikeport.models.data.recordings import Framing, Recordings
 from spikeport.models.data.samples import Parts, Samples
 
 NMNIST_SENSOR = (2, 34, 34)
@@ -36,8 +38,8 @@ def nmnist(path: Path) -> tuple[Recordings, Recordings]:
     """N-MNIST (Orchard et al. 2015): recordings to train and to test with.
 
     Args:
-        path: an ``.npz`` with ``<part>_events``, ``_offsets`` and ``_labels`` for the parts train and test, or the
-            folder it lies in.
+        path: an ``.npz`` with ``<part>_events``, ``_offsets`` and ``_labels`` for the parts train and test, or a
+            folder that holds ``nmnist.npz``.
 
     Raises:
         DataError: not found, or not of that form.
@@ -47,21 +49,31 @@ def nmnist(path: Path) -> tuple[Recordings, Recordings]:
 
 
 def _recordings(archive: Archive, part: str) -> Recordings:
-    events, offsets, labels = (_array(archive, f"{part}_{what}") for what in ("events", "offsets", "labels"))
+    events, offsets, labels = (array(archive, f"{part}_{what}") for what in ("events", "offsets", "labels"))
     return Recordings(events, offsets.astype(np.int64), labels.astype(np.int64), NMNIST_SENSOR)
 
 
+@lru_cache(maxsize=4)
 def nmnist_frames(path: Path, steps: int, pool: int = 2, counts: bool = False) -> Parts:
-    """N-MNIST as frames (B, steps, 2, 34 / pool, 34 / pool) over its 300 ms."""
-    train, test = (part.frames(steps, NMNIST_SECONDS, pool, counts) for part in nmnist(path))
-    return Parts(train, test)
+    """N-MNIST as frames (B, steps, 2, 34 / pool, 34 / pool) over its 300 ms; read-only, since they are kept.
+
+    ``path``: as `nmnist` takes it, or the folder with ``Train`` and ``Test`` that its authors distribute.
+    """
+    framing = Framing(steps, NMNIST_SECONDS, (pool, pool), counts)
+    if (path / "Train").is_dir():
+        parts = train_and_test(path, NMNIST_SENSOR, framing)
+    else:
+        parts = Parts(*(part.frames(framing) for part in nmnist(path)))
+    for part in (parts.train, parts.test):
+        part.frames.flags.writeable = False
+    return parts
 
 
 def mnist(path: Path) -> Parts:
     """MNIST digits (LeCun et al.): images (B, 28, 28) uint8 of ``mnist.npz``."""
     archive = Archive(find(path, "mnist.npz"))
     train, test = (
-        Samples(_array(archive, part), _array(archive, f"{part}_y").astype(np.int64)) for part in ("train", "test")
+        Samples(array(archive, part), array(archive, f"{part}_y").astype(np.int64)) for part in ("train", "test")
     )
     return Parts(train, test)
 
@@ -70,7 +82,7 @@ def japanese_vowels(path: Path) -> Parts:
     """Japanese vowels (UCI): cepstra (B, 29, 12) float32, zeros after the end of an utterance; 9 speakers."""
     archive = Archive(find(path, "japanese_vowels.npz"))
     train, test = (
-        Samples(_array(archive, part), _array(archive, f"{part}_y").astype(np.int64)) for part in ("train", "test")
+        Samples(array(archive, part), array(archive, f"{part}_y").astype(np.int64)) for part in ("train", "test")
     )
     return Parts(train, test)
 
@@ -78,18 +90,23 @@ def japanese_vowels(path: Path) -> Parts:
 def braille(path: Path) -> Parts:
     """Braille letters under a robot's fingertip (Zenodo 6556273): taxels (B, 76, 12) uint8; repetitions 40..49 test."""
     archive = Archive(find(path, "braille_v1.npz"))
-    both = Samples(_array(archive, "taxel"), _array(archive, "label").astype(np.int64))
-    is_test = _array(archive, "repetition") >= 40
+    both = Samples(array(archive, "taxel"), array(archive, "label").astype(np.int64))
+    is_test = array(archive, "repetition") >= 40
     return Parts(both.take(~is_test), both.take(is_test))
 
 
 def omniglot(path: Path) -> tuple[NDArray[Any], NDArray[np.str_]]:
     """Omniglot (Lake et al. 2015): images (characters, 20 drawers, 28, 28), and names alphabet/character."""
     archive = Archive(find(path, "omniglot_small.npz"))
-    return _array(archive, "images"), _array(archive, "names")
+    return array(archive, "images"), array(archive, "names")
 
 
-def _array(archive: Archive, name: str) -> NDArray[Any]:
+def array(archive: Archive, name: str) -> NDArray[Any]:
+    """One array of a data set's file.
+
+    Raises:
+        DataError: the file has no such array.
+    """
     if name not in archive.names:
         raise DataError(f"{archive.path} has no array {name}; it holds {', '.join(archive.names) or 'nothing'}")
     return archive.array(name)
