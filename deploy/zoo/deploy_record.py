@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from rich.console import RenderableType
 
 from spikeport.deploy.report.tables import columns, facts, si
@@ -23,7 +22,7 @@ def deploy_record(run: RunFolder[Any], deployed: Deployed) -> dict[str, Any]:
         "samples": samples,
         "float_accuracy": deployed.float_accuracy,
         "chip_accuracy": deployed.accuracy,
-        "same_class": float(np.mean(deployed.classes == deployed.float_classes)),
+        "same_class": deployed.same,
         "cores": len(deployed.deployment.placement.cores),
         "synops": sum(int(counts.sum()) for counts in activity.synops.values()) / samples,
         "rates": deployed.rates,

@@ -62,6 +62,11 @@ class Deployed:
         return float(np.mean(self.classes == self.labels))
 
     @property
+    def same(self) -> float:
+        """Share of samples on which both give the same answer, right or wrong."""
+        return float(np.mean(self.classes == self.float_classes))
+
+    @property
     def float_accuracy(self) -> float:
         """Share of samples the trained network gets right."""
         return float(np.mean(self.float_classes == self.labels))

@@ -53,7 +53,7 @@ class DALIFConfig(TrainingConfig):
     steps: int = Field(8, ge=1)
     late: bool = False
     hidden: int = Field(128, ge=1)
-    neuron_rate: float = Field(10.0, gt=0)
+    neuron_rate: float = Field(1.0, gt=0)
     held_out: int = Field(300, ge=1)
 
 
