@@ -144,7 +144,7 @@ def int8_product(connectivity: Connectivity) -> bool:
             return groups == 1 and weight[0].size >= LEAST_FACTORS
         case Sparse(matrix):
             full = int(matrix.nnz) * WORTH_FILLING >= int(np.prod(matrix.shape))
-            return full and int(matrix.shape[1]) >= LEAST_FACTORS
+            return bool(full and matrix.shape[1] >= LEAST_FACTORS)
 
 
 def lay_out(connectivity: Connectivity, dtype: torch.dtype | None, device: torch.device) -> Map:
