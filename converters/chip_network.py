@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from spikeport.converters.circuit import Model
+from spikeport.converters.findings import Finding
 from spikeport.converters.network import Shape
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -166,6 +167,10 @@ class ChipNetwork:
         synapses: by name.
         inputs, outputs: population names.
         dt: seconds of the trained network's time that one step stands for.
+        encode, decode: how the trained network wants its data encoded and its output read, as `spikeport.deploy.codec`
+            writes them; "" where it does not say. Of a network that a reader gives; a deployment has its own codec.
+        source_hash: SHA-256 of the file the network was read from, "" when it came from elsewhere.
+        findings: what the reader had to decide or assume.
     """
 
     populations: Mapping[str, Population]
@@ -173,6 +178,10 @@ class ChipNetwork:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     dt: float
+    encode: str = ""
+    decode: str = ""
+    source_hash: str = ""
+    findings: tuple[Finding, ...] = ()
 
     def into(self, population: str) -> tuple[Synapses, ...]:
         """Synapse groups that end at ``population``."""
