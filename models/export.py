@@ -34,7 +34,8 @@ def to_network(net: nn.Module, shape: Shape, dt: float = DT) -> Network:
     x = torch.zeros(1, *shape)
     with torch.no_grad():
         for name, layer in _layers(net.eval()):
-            x = layer(x)
+            # Neurons keep the shape; those with constants for T steps would not run a single one.
+            x = x if isinstance(layer, SteppedNeuron) else layer(x)
             node = _node(name, layer, tuple(x.shape[1:]))
             if node is not None:
                 nodes[name] = node

@@ -22,7 +22,7 @@ LOWEST_HZ, FLOOR = 100.0, 1e-6
 
 
 def spoken_digits(path: Path, steps: int = 32, bands: int = 32) -> Parts:
-    """Free Spoken Digit Dataset: log energies (B, steps, bands) float32, in training of mean 0 and deviation 1 per band.
+    """Free Spoken Digit Dataset: log energies (B, steps, bands), mean 0 and deviation 1 per band in training.
 
     Every recording is stretched to the same number of steps. Bands are equally wide on the mel scale,
     2595 · log10(1 + f / 700) (O'Shaughnessy 1987).
