@@ -37,10 +37,18 @@ class Chain:
 
     def circuit(self, network: Network, code: InputCode) -> Circuit:
         """infer, fold, lower, align: from the trained network to the chip's vocabulary and clock."""
+        return self.aligned(self.lowered(network, code))
+
+    def lowered(self, network: Network, code: InputCode) -> Circuit:
+        """infer, fold, lower: the chip's vocabulary, on the trained network's clock."""
         inferred = self._take("infer", lambda: infer(network))
         folded = self._take("fold", lambda: fold(inferred))
         lowered = self._take("lower", lambda: lower(folded, self.profile, code))
         check_circuit(lowered)
+        return lowered
+
+    def aligned(self, lowered: Circuit) -> Circuit:
+        """align: the same on the chip's clock."""
         aligned = self._take("align", lambda: align(lowered, self.profile))
         check_circuit(aligned)
         return aligned

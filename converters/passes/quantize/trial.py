@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from spikeport.converters.arithmetic import STATE_LIMIT, initial_state, shift, u
 from spikeport.converters.chip_network import Ints, Population, Synapses
 
 Floats = NDArray[np.float64]
+N = TypeVar("N", bound=np.generic)
 FRAMES = 64
 
 
@@ -43,7 +45,7 @@ class Trial:
     score: Score
 
 
-def lagged(train: Ints, lag: int | Ints) -> Ints:
+def lagged(train: NDArray[N], lag: int | Ints) -> NDArray[N]:
     """A train (B, T, n) as it is heard ``lag`` steps later, zeros before; ``lag`` may differ per neuron."""
     if not isinstance(lag, np.ndarray):
         return _later(train, lag)
@@ -54,7 +56,7 @@ def lagged(train: Ints, lag: int | Ints) -> Ints:
     return heard
 
 
-def _later(train: Ints, steps: int) -> Ints:
+def _later(train: NDArray[N], steps: int) -> NDArray[N]:
     if steps == 0:
         return train
     heard = np.zeros_like(train)
@@ -104,11 +106,11 @@ def run_population(
     return Trial(spikes, spike_score(spikes, target, *states))
 
 
-def sent_before(spikes: Ints, t: int, lag: int | Ints) -> Ints:
+def sent_before(spikes: NDArray[N], t: int, lag: int | Ints) -> NDArray[N]:
     """What was sent ``lag`` steps before t, (B, n); nothing before the start."""
     when = t - np.broadcast_to(np.asarray(lag), spikes.shape[2:])
     sent = np.take_along_axis(spikes, np.maximum(when, 0)[None, None], axis=1)[:, 0]
-    return sent * (when >= 0)
+    return np.where(when >= 0, sent, np.zeros_like(sent))
 
 
 def spike_score(spikes: Ints, target: Floats, u_peak: float, v_peak: float, overflows: int) -> Score:

@@ -1,0 +1,110 @@
+"""Program: a network of populations in float64 that can be given any of the chip's properties, alone or together.
+
+Populations count v in their own ``unit`` per trained unit: 1 where nothing needs the chip's registers, else the chip's
+scale, so that a program with all properties computes on whole numbers, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.chip_network import Ints
+from spikeport.converters.circuit import FloatMap, Model
+from spikeport.converters.network import Comparison
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Registers:
+    """Which properties of the chip's registers a cell has: rounding toward zero, 24 bits."""
+
+    rounds: bool
+    overflows: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A population; every array is 0-d or flat (n,), in units of v (``unit`` per trained unit).
+
+    One step, x being what arrives; [ ] only where the registers have the property::
+
+        u = [wrap24] ([trunc] (keep_u · u) + x)
+        w = [clip24] ([trunc] (keep_v · v) + u + bias), not below v_min, 0 while refractory
+        n = spikes of w;  v = 0 or w - n · amount where n > 0
+
+    Attributes:
+        size: neurons.
+        model: as in `spikeport.converters.circuit.FloatPopulation`.
+        keep_u, keep_v: what is left of u and v after a step.
+        threshold, comparison, amount, bias, v_min, max_spikes, refractory: as there; max_spikes may be infinite.
+        u_init, v_init: state before the program's first step.
+        carries: a membrane that its reset leaves above the threshold decides its next step one threshold lower
+            (`spikeport.converters.network.Neuron.reset_carries`).
+        counts_thresholds: w is worth as many spikes as thresholds fit into the trained membrane potential (the
+            trained neuron); else as often as v stays above the threshold, each taking ``amount`` (the chip).
+        unit, offset: v_trained = v / unit + offset.
+        start: the program's step at which this population computes the network's step 0.
+        registers: see there.
+    """
+
+    size: int
+    model: Model
+    keep_u: Floats
+    keep_v: Floats
+    threshold: Floats
+    comparison: Comparison
+    amount: Floats
+    bias: Floats
+    v_min: Floats | None
+    max_spikes: float
+    refractory: int
+    u_init: Floats
+    v_init: Floats
+    carries: bool
+    counts_thresholds: bool
+    unit: float
+    offset: Floats
+    start: int
+    registers: Registers
+
+
+@dataclass(frozen=True)
+class Term:
+    """One map of a wire: gain · floor(2^exponent · map(spikes)); the floor only where ``floors``.
+
+    ``binary``: any spike counts as 1, whatever its payload.
+    """
+
+    weights: FloatMap
+    exponent: int = 0
+    gain: float = 1.0
+    floors: bool = False
+    binary: bool = False
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What ``target`` hears of ``source``: of the step ``lag`` ago, one int or an int array (n_source,)."""
+
+    source: str
+    target: str
+    lag: int | Ints
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Cells by name, in an order in which one step can be computed; inputs by name with their sizes.
+
+    ``extra_steps``: how many steps the program runs beyond the input's.
+    """
+
+    inputs: Mapping[str, int]
+    cells: Mapping[str, Cell]
+    wires: tuple[Wire, ...]
+    extra_steps: int

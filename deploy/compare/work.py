@@ -1,0 +1,210 @@
+"""work: batches of samples through the trained network, the chip and everything between, and what adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.findings import Finding
+from spikeport.deploy.backends.float import run_float
+from spikeport.deploy.codec import Codec
+from spikeport.deploy.compare.assemble import assemble
+from spikeport.deploy.compare.circuit_float import Trace, execute
+from spikeport.deploy.compare.comparison import Comparison, EffectResult
+from spikeport.deploy.compare.effects import ALL, EFFECTS, NONE, Effect
+from spikeport.deploy.compare.first import FirstDifference, Place, earliest, shown, side
+from spikeport.deploy.compare.layers import LayerTally, Measure
+from spikeport.deploy.compare.pair import Pair
+from spikeport.deploy.compare.program import Floats, Program
+from spikeport.deploy.compare.variants import VariantTally, on_input_clock, output_of
+from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.encode import Encoded, Spikes, largest
+
+BUDGET = 1 << 22
+"""Neurons × steps × samples whose states are held at once: a dozen arrays of this size, 32 MiB each."""
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch on the input's clock; trains (B, T, n) of the spiking layers, outputs (B, T, n).
+
+    Attributes:
+        sent: what the encoder sends, per input.
+        length, first: T, and the index of the batch's first sample.
+        trained, chip: trains of both sides.
+        reference, output: outputs of both sides.
+    """
+
+    sent: Mapping[str, Floats]
+    length: int
+    first: int
+    trained: Mapping[str, Floats]
+    chip: Mapping[str, NDArray[np.int64]]
+    reference: Floats
+    output: Floats
+
+
+class Work:
+    """All programs of a pair, and the sums over batches."""
+
+    def __init__(self, pair: Pair, deployment: Deployment, measure: Measure, effects: bool) -> None:
+        self.pair, self.deployment, self.measure = pair, deployment, measure
+        self.findings: list[Finding] = list(pair.findings)
+        self.first: FirstDifference | None = None
+        self.steps = self.unlike = self.overflows = 0
+        self.output = pair.chip.outputs[0]
+        self.off, self.on = assemble(pair, NONE), assemble(pair, ALL)
+        tried: tuple[Effect, ...] = EFFECTS if effects else ()
+        self.alone = {effect: assemble(pair, frozenset({effect})) for effect in tried}
+        self.without = {effect: assemble(pair, ALL - {effect}) for effect in tried}
+        self.ends = {name: self._tally() for name in ("trained", "chip", "exact")}
+        self.alone_tallies = {effect: self._tally() for effect in tried}
+        self.without_tallies = {effect: self._tally() for effect in tried}
+        self.layers = {name: self._layer(name) for name in self.off.cells}
+        self.spiking = [name for name, layer in self.layers.items() if layer.spiking]
+
+    def _tally(self) -> VariantTally:
+        readout = self.pair.chip.populations[self.output].model == "integrator"
+        return VariantTally(self.deployment.codec.decoder, readout)
+
+    def _layer(self, name: str) -> LayerTally:
+        cell = self.off.cells[name]
+        spiking = cell.model in ("lif", "lif_subtract")
+        return LayerTally(name, spiking, float(np.median(cell.threshold)) if spiking else None, self.measure)
+
+    def batch_size(self, data: NDArray[Any]) -> int:
+        """Samples at once, within `BUDGET`."""
+        neurons = sum(p.size for p in self.pair.chip.populations.values())
+        return max(1, BUDGET // max(neurons * self._encoded(data[:1], 0).spikes.shape[1], 1))
+
+    def _encoded(self, data: NDArray[Any], first: int) -> Encoded:
+        (source,) = self.pair.chip.inputs
+        return self.deployment.codec.encode(data, self.pair.chip.populations[source].shape, first)
+
+    def add(self, data: NDArray[Any], first: int) -> None:
+        """One batch through every network."""
+        batch = self._both_sides(data, first)
+        off, on = (execute(program, batch.sent, tuple(self.layers)) for program in (self.off, self.on))
+        self._add_ends(batch, off, on)
+        self._add_layers(batch, off, on)
+        for programs, tallies in ((self.alone, self.alone_tallies), (self.without, self.without_tallies)):
+            for effect, program in programs.items():
+                self._score(tallies[effect], batch, program, execute(program, batch.sent, (self.output,)))
+
+    def _both_sides(self, data: NDArray[Any], first: int) -> Batch:
+        encoded, codec = self._encoded(data, first), self.deployment.codec
+        floats = run_float(self.pair.network, encoded.floats, record=self.spiking)
+        # Encoded already: a random code must not be drawn anew for a batch that is not the first.
+        plain = replace(self.deployment, codec=Codec(Spikes(max_spikes=largest(codec.encoder)), codec.decoder))
+        run = plain.run(encoded.spikes, record=self.spiking)
+        self.findings += (*encoded.findings, *run.findings)
+        self.overflows += sum(p.u_wraps + p.v_clips for p in run.activity.populations.values())
+        self.steps = encoded.spikes.shape[1]
+        (source,), (output,) = self.pair.chip.inputs, self.pair.network.outputs
+        return Batch(
+            sent={source: _flat(encoded.spikes).astype(np.float64)},
+            length=self.steps,
+            first=first,
+            trained={name: _flat(floats.spikes[name]).astype(np.float64) for name in self.spiking},
+            chip={name: _flat(run.spikes[name]) for name in self.spiking},
+            reference=_flat(floats.outputs[output]).astype(np.float64),
+            output=_flat(run.output),
+        )
+
+    def _add_ends(self, batch: Batch, off: Trace, on: Trace) -> None:
+        self.ends["trained"].add(batch.reference, batch.reference, batch.trained, batch.trained)
+        self.ends["chip"].add(batch.output, batch.reference, batch.chip, batch.trained)
+        self._score(self.ends["exact"], batch, self.off, off)
+        for name, train in batch.chip.items():
+            twin = on_input_clock(self.on.cells[name], on.spikes[name], batch.length)
+            self.unlike += int(np.count_nonzero(twin != train))
+
+    def _score(self, tally: VariantTally, batch: Batch, program: Program, trace: Trace) -> None:
+        trains = {n: on_input_clock(program.cells[n], trace.spikes[n], batch.length) for n in self.spiking}
+        output = output_of(program, trace, self.output, batch.length)
+        tally.add(output, batch.reference, trains, batch.trained)
+
+    def _add_layers(self, batch: Batch, off: Trace, on: Trace) -> None:
+        differing: dict[str, Bools] = {}
+        for name, layer in self.layers.items():
+            sides = zip((self.off, self.on), (off, on), strict=True)
+            trained, chip = (_membrane(program, trace, name, batch.length) for program, trace in sides)
+            wrong = np.zeros(trained.shape, np.bool_)
+            if layer.spiking:
+                layer.spikes(batch.trained[name], batch.chip[name])
+                differing[name] = wrong = batch.trained[name] != batch.chip[name]
+            layer.membranes(trained, chip, wrong)
+        place = earliest(differing, batch.first)
+        if place is not None and (self.first is None or place.step < self.first.place.step):
+            self.first = self._difference(place, batch, off, on)
+
+    def _difference(self, place: Place, batch: Batch, off: Trace, on: Trace) -> FirstDifference:
+        steps, sample, name = shown(place, batch.length), place.sample - batch.first, place.layer
+        sides = []
+        for program, trace in ((self.off, off), (self.on, on)):
+            cell = program.cells[name]
+            spikes, v, w = (on_input_clock(cell, x[name], batch.length) for x in (trace.spikes, trace.v, trace.w))
+            sides.append(side(cell, spikes[sample], v[sample], w[sample], place, steps))
+        index = np.unravel_index(place.neuron, self.pair.chip.populations[name].shape)
+        return FirstDifference(place, tuple(int(k) for k in index), tuple(steps), *sides)
+
+    def finish(self, labels: NDArray[np.int64] | None) -> Comparison:
+        """Everything found."""
+        classes = {name: np.concatenate(tally.classes) for name, tally in self.ends.items()}
+        trained, truth = classes["trained"], classes["trained"] if labels is None else labels
+        ends = {name: tally.finish(trained, truth) for name, tally in self.ends.items()}
+        return Comparison(
+            samples=len(trained),
+            steps=self.steps,
+            labels=labels,
+            trained_classes=trained,
+            chip_classes=classes["chip"],
+            trained=ends["trained"],
+            chip=ends["chip"],
+            exact=ends["exact"],
+            layers=tuple(layer.finish() for layer in self.layers.values()),
+            first=self.first,
+            effects=tuple(self._effect(effect, trained, truth) for effect in self.alone),
+            measure=self.measure,
+            findings=(*dict.fromkeys(self.findings), *self._doubts()),
+        )
+
+    def _effect(self, effect: Effect, trained: NDArray[np.int64], truth: NDArray[np.int64]) -> EffectResult:
+        alone, without = (t[effect].finish(trained, truth) for t in (self.alone_tallies, self.without_tallies))
+        return EffectResult(effect, alone, without, self._note(effect))
+
+    def _note(self, effect: Effect) -> str:
+        """What there is of an effect in this network."""
+        if effect == "neuron":
+            lost = {name: ideal.lost for name, ideal in self.pair.ideal.items() if ideal.lost}
+            return "; ".join(f"{name}: {', '.join(words)}" for name, words in lost.items()) or "nothing is lost"
+        if effect == "overflow":
+            return f"{self.overflows} on the chip"
+        if effect == "pipeline":
+            return f"{self.pair.chip.depth} steps deep"
+        return ""
+
+    def _doubts(self) -> list[Finding]:
+        if not self.unlike:
+            return []
+        message = (
+            f"the effects' model of the chip differs from the simulator in {self.unlike} spike(s); what it says about "
+            "effects is not exact."
+        )
+        return [Finding("unlike-simulator", "warning", "", message, "Please report this.")]
+
+
+def _membrane(program: Program, trace: Trace, name: str, length: int) -> Floats:
+    """v after the step in trained units, (B, T, n) on the input's clock."""
+    cell = program.cells[name]
+    return on_input_clock(cell, trace.v[name], length) / cell.unit + cell.offset
+
+
+def _flat(train: NDArray[Any]) -> NDArray[Any]:
+    return train.reshape(*train.shape[:2], -1)
