@@ -30,6 +30,12 @@ def test_example_reader_passes_its_own_test(tmp_path: Path) -> None:
     run_examples("how-to-add-a-reader.md")["test_reader_gives_names_shapes_and_decay"](tmp_path)
 
 
+def test_example_network_of_the_zoo_becomes_a_network() -> None:
+    names = run_examples("zoo.md")
+    assert names["outputs"].shape == (4, 6, 10)
+    assert names["network"].shapes["output"] == (10,)
+
+
 def test_page_on_dialects_has_a_row_for_each_name_and_key() -> None:
     rows = set(re.findall(r"^\| `(\w+)`", (DOCS / "dialects.md").read_text(encoding="utf-8"), re.M))
     assert rows == set(DIALECTS) | set(KEYS)
@@ -56,6 +62,7 @@ def test_commands_in_the_readme_name_options_that_exist(capsys: pytest.CaptureFi
     lines = [line.partition("#")[0].split() for line in re.findall(r"^spikeport (.*)$", blocks, re.M)]
     assert {line[0] for line in lines} >= {"inspect", "compile", "run", "estimate", "profiles", "verify", "export-lava"}
     for line in lines:
-        assert main([line[0], "--help"]) == 0
+        inner = line[1:2] if line[0] in ("profiles", "zoo") else []
+        assert main([line[0], *inner, "--help"]) == 0
         shown = capsys.readouterr().out
         assert [option for option in line if re.match(r"--?[a-z]", option) and option not in shown] == []

@@ -30,7 +30,8 @@ def read_atis(path: Path) -> Events:
         raise DataError(f"{path} has {len(raw)} bytes, which are no whole events of 5; the file may be damaged")
     x, y, high, middle, low = raw.reshape(-1, 5).T.astype(np.int64)
     time = ((high & 0x7F) << 16 | middle << 8 | low) + _OVERFLOW_US * np.cumsum(y == _OVERFLOW_ROW)
-    return _events(path, x, y, high >> 7, time)[y != _OVERFLOW_ROW]
+    kept = y != _OVERFLOW_ROW
+    return _events(path, x[kept], y[kept], high[kept] >> 7, time[kept])
 
 
 def read_aedat2(path: Path) -> Events:
@@ -69,8 +70,8 @@ def read_aedat3(path: Path) -> Events:
             words.append(packet.reshape(number, -1)[:, :2].astype(np.int64))
         at += capacity * size
     word, time = np.concatenate(words or [np.zeros((0, 2), np.int64)]).T
-    valid = (word & 1).astype(bool)
-    return _events(path, word >> 17, word >> 2 & 0x7FFF, word >> 1 & 1, time)[valid]
+    word, time = (column[word & 1 == 1] for column in (word, time))
+    return _events(path, word >> 17, word >> 2 & 0x7FFF, word >> 1 & 1, time)
 
 
 def read_aedat4(path: Path) -> Events:

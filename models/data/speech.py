@@ -63,4 +63,4 @@ def _mel(hertz: NDArray[np.float64], bands: int) -> NDArray[np.float64]:
     lowest = 2595.0 * np.log10(1.0 + LOWEST_HZ / 700.0)
     width = (mel[-1] - lowest) / (bands + 1)
     centres = lowest + width * np.arange(1, bands + 1)
-    return np.clip(1.0 - np.abs(mel - centres[:, None]) / max(width, mel[1] - mel[0]), 0.0, None)
+    return np.asarray(np.clip(1.0 - np.abs(mel - centres[:, None]) / max(width, mel[1] - mel[0]), 0.0, None))
