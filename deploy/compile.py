@@ -183,7 +183,7 @@ def _within_budget(encoded: Encoded, circuit: Circuit) -> Encoded:
 
 def _record(network: Network, circuit: Circuit, encoded: Encoded) -> Calibration:
     """What the float network does with the calibration input, per population."""
-    run = run_float(network, encoded.floats, record=network.neurons)
+    run = run_float(network, encoded.floats, record=(*network.neurons, *network.units))
     batch, steps = encoded.spikes.shape[:2]
     readouts = dict(zip(circuit.outputs, network.outputs, strict=True))
     targets: dict[str, NDArray[np.float64]] = {}
@@ -192,6 +192,8 @@ def _record(network: Network, circuit: Circuit, encoded: Encoded) -> Calibration
             seen = run.outputs[readouts[name]]
         elif name in network.neurons:
             seen = run.spikes[name]
+        elif name in network.units:
+            seen = run.membranes[name]
         else:
             continue
         targets[name] = np.asarray(seen, dtype=np.float64).reshape(batch, steps, -1)

@@ -13,7 +13,14 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array, eye_array
 
-from spikeport.converters.circuit import Circuit, Connection, FloatPopulation, SparseWeights, memoryless
+from spikeport.converters.circuit import (
+    SIGMA_DELTA,
+    Circuit,
+    Connection,
+    FloatPopulation,
+    SparseWeights,
+    memoryless,
+)
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.errors import DoesNotFitError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile
@@ -111,6 +118,11 @@ def _relay(
 ) -> None:
     """Replace one over-long delay by a chain of populations that hand spikes on."""
     longest = profile.limits.max_delay.value
+    if populations[connection.source].model in SIGMA_DELTA:
+        raise DoesNotFitError(
+            f"{name}: a delay of {connection.delay} steps; {profile.name} holds {longest}, and nothing relays changes "
+            "with a sign. Make the branches of the network more equal in depth."
+        )
     if isinstance(connection.delay, np.ndarray):
         raise DoesNotFitError(
             f"{name}: a delay of {int(connection.delay.max())} steps; {profile.name} holds {longest}. "

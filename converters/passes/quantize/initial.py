@@ -21,6 +21,7 @@ from spikeport.converters.arithmetic import (
     update,
 )
 from spikeport.converters.chip_network import Ints, Population
+from spikeport.converters.circuit import SIGMA_DELTA
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class WarmUp:
 def undo_waiting(population: Population) -> WarmUp:
     """``population`` with u_init and v_init moved ``shift`` steps back in time."""
     p, size = population, population.size
+    if p.model in SIGMA_DELTA:
+        # They start from zero; what their biases make them send early is a change that is not sent again later.
+        return WarmUp(p, 0)
     wanted_u, wanted_v = (np.broadcast_to(x, (size,)) for x in (p.u_init, p.v_init))
     offset = np.broadcast_to(bias(p.bias_mant, p.bias_exp), (size,))
     if p.shift == 0 or not (wanted_u.any() or wanted_v.any() or offset.any()):

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, bias
-from spikeport.converters.circuit import Circuit, FloatPopulation
+from spikeport.converters.circuit import SIGMA_DELTA, Circuit, FloatPopulation
 from spikeport.converters.findings import Finding
 from spikeport.converters.passes.quantize.initial import WarmUp
 from spikeport.converters.passes.quantize.registers import BIAS_MAX, flat
 from spikeport.converters.passes.quantize.search import Candidate
+from spikeport.converters.passes.quantize.units import message_unit
 from spikeport.converters.passes.quantize.weights import WeightFormat, clipped_share, relative_error, rounding, values
 from spikeport.converters.quantization import PopulationError, QuantizationReport, SynapseError
 
@@ -64,6 +65,8 @@ def _weight_errors(circuit: Circuit, candidate: Candidate) -> Iterator[tuple[str
 
 
 def _population_error(p: FloatPopulation, candidate: Candidate) -> PopulationError:
+    if p.model in SIGMA_DELTA:
+        return _unit_error(p, candidate)
     chip, unit = candidate.population, candidate.draft.scale
     threshold = np.abs(flat(p.threshold, p))
     kept_u, kept_v = 1 - (chip.du + DS_OFFSET) / DECAY_UNITY, 1 - chip.dv / DECAY_UNITY
@@ -77,6 +80,23 @@ def _population_error(p: FloatPopulation, candidate: Candidate) -> PopulationErr
         membrane_decay_error=float(np.abs(kept_v - flat(p.membrane_decay, p)).max()),
         threshold_error=float((np.abs(chip.vth / unit - threshold) / reference).max()) if spiking else 0.0,
         bias_error=float((bias_error / (reference if spiking else 1.0)).max()),
+        u_peak=candidate.score.u_peak,
+        v_peak=candidate.score.v_peak,
+        spike_agreement=candidate.score.agreement,
+    )
+
+
+def _unit_error(p: FloatPopulation, candidate: Candidate) -> PopulationError:
+    """Of sigma-delta units: a threshold's error is as little as a message's unit; a bias' is in trained units."""
+    chip = candidate.population
+    whole = message_unit(chip)
+    held = bias(chip.bias_mant, chip.bias_exp) * whole
+    return PopulationError(
+        scale=chip.scale,
+        current_decay_error=0.0,
+        membrane_decay_error=0.0,
+        threshold_error=float(np.abs(chip.vth * whole - flat(p.threshold, p)).max()),
+        bias_error=float(np.abs(held - flat(p.bias, p)).max()),
         u_peak=candidate.score.u_peak,
         v_peak=candidate.score.v_peak,
         spike_agreement=candidate.score.agreement,

@@ -16,7 +16,7 @@ import networkx as nx
 import numpy as np
 
 from spikeport.converters.chip_network import ChipNetwork, Ints, Population, Synapses
-from spikeport.converters.circuit import Circuit, Connection
+from spikeport.converters.circuit import READOUTS, SIGMA_DELTA, Circuit, Connection
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.passes.quantize.calibration import Calibration, Floats, float_peaks
 from spikeport.converters.passes.quantize.initial import undo_waiting
@@ -25,7 +25,8 @@ from spikeport.converters.passes.quantize.registers import STATE_UNIT, populatio
 from spikeport.converters.passes.quantize.rehearsal import rehearse
 from spikeport.converters.passes.quantize.search import Candidate, Problem, best
 from spikeport.converters.passes.quantize.trial import arriving, lagged
-from spikeport.converters.passes.quantize.weights import WeightFormat, single, split, values, with_integers
+from spikeport.converters.passes.quantize.units import message_unit, unit_peaks
+from spikeport.converters.passes.quantize.weights import WeightFormat, single, split, times, values, with_integers
 from spikeport.converters.quantization import QuantizationReport
 from spikeport.errors import ModelError
 from spikeport.hw_profiles.profile import Profile
@@ -125,7 +126,7 @@ def _all(task: _Task, finer: frozenset[str]) -> Chosen:
     chosen: Chosen = {}
     for name in task.order:
         task.step(f"quantize {name}")
-        problem = _problem(name, task, trains)
+        problem = _problem(name, task, trains, chosen)
         chosen[name] = best(problem, split) if name in finer else _choose(problem, task.choices)
         trains[name] = chosen[name].spikes
     return chosen
@@ -160,7 +161,7 @@ def _known_trains(task: _Task) -> dict[str, Ints]:
     circuit = task.circuit
     trains = {name: np.asarray(data, dtype=np.int64) for name, data in task.calibration.inputs.items()}
     for name, target in task.calibration.targets.items():
-        if circuit.populations[name].model != "integrator":
+        if circuit.populations[name].model not in READOUTS | SIGMA_DELTA:
             trains[name] = np.rint(target).astype(np.int64)
     for name in task.order:
         if name not in trains and name not in task.calibration.targets:
@@ -169,17 +170,26 @@ def _known_trains(task: _Task) -> dict[str, Ints]:
     return trains
 
 
-def _problem(name: str, task: _Task, trains: Mapping[str, Ints]) -> Problem:
+def _problem(name: str, task: _Task, trains: Mapping[str, Ints], chosen: Chosen) -> Problem:
     population = task.circuit.populations[name]
-    into = {n: c for n, c in task.circuit.connections.items() if c.target == name}
+    into = {n: _per_message(c, chosen) for n, c in task.circuit.connections.items() if c.target == name}
     shape = (*next(iter(trains.values())).shape[:2], population.size)
     foreign = _float_arrivals({n: c for n, c in into.items() if c.source != name}, trains, shape)
     own = _float_arrivals({n: c for n, c in into.items() if c.source == name}, trains, shape)
     target = task.calibration.targets.get(name)
     if target is None:
         target = np.rint(foreign)  # a relay repeats what it hears
-    peaks = float_peaks(population, foreign + own, target)
+    find = unit_peaks if population.model in SIGMA_DELTA else float_peaks
+    peaks = find(population, foreign + own, target)
     return Problem(name, population, into, trains, foreign, target, peaks, task.form, task.graded, task.choices.scales)
+
+
+def _per_message(connection: Connection, chosen: Chosen) -> Connection:
+    """The connection with weights per payload of 1, where its source's payloads count something else."""
+    source = chosen.get(connection.source)
+    if source is None or source.population.model not in SIGMA_DELTA:
+        return connection
+    return replace(connection, weights=times(connection.weights, message_unit(source.population)))
 
 
 def _float_arrivals(into: Mapping[str, Connection], trains: Mapping[str, Ints], shape: tuple[int, ...]) -> Floats:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from spikeport.converters.arithmetic import STATE_LIMIT
 from spikeport.converters.chip_network import Ints, Population, Synapses
-from spikeport.converters.circuit import Connection, ConvMap, FloatPopulation
+from spikeport.converters.circuit import READOUTS, SIGMA_DELTA, Connection, ConvMap, FloatPopulation
 from spikeport.converters.passes.quantize.calibration import Peaks
 from spikeport.converters.passes.quantize.registers import BIAS_MAX, STATE_UNIT, VTH_MAX, Tweak, flat, population_at
 from spikeport.converters.passes.quantize.trial import Score, arriving, run_population
+from spikeport.converters.passes.quantize.units import largest_unit_scale, unit_at
 from spikeport.converters.passes.quantize.weights import (
     Floats,
     Group,
@@ -92,6 +93,9 @@ class Candidate:
 def largest_scale(problem: Problem) -> float:
     """The scale at which the first register, the bias or the weights reach their end (vth units per trained unit)."""
     p = problem.population
+    if p.model in SIGMA_DELTA:
+        weights = np.concatenate([values(c.weights).reshape(-1) for c in problem.connections.values()])
+        return largest_unit_scale(p, problem.peaks, weights, problem.form.max_exp)
     largest_weight = max((np.abs(values(c.weights)).max(initial=0) for c in problem.connections.values()), default=0)
     bounds = {
         "threshold": (VTH_MAX, np.abs(p.threshold).max() if p.model != "integrator" else 0.0),
@@ -116,7 +120,8 @@ def scales(problem: Problem) -> NDArray[np.float64]:
     for step in {s for s in steps if s is not None} if None not in steps else ():
         exact = 2.0 ** np.arange(17) / step
         row = np.sort(np.concatenate([row, exact[exact <= top]]))[::-1]
-    unit = float(np.median(problem.population.threshold)) if problem.population.model != "integrator" else 0.0
+    spiking = problem.population.model not in READOUTS | SIGMA_DELTA
+    unit = float(np.median(problem.population.threshold)) if spiking else 0.0
     if unit <= 0:
         return row
     marks = np.floor(row * unit + 1e-6)
@@ -144,7 +149,7 @@ def _quantized(
     """(connection, weights × scale, importance, groups) of every connection."""
     for name, connection in problem.connections.items():
         scaled = values(connection.weights) * scale
-        rate = problem.trains[connection.source].mean((0, 1)) + 1e-3
+        rate = np.abs(problem.trains[connection.source]).mean((0, 1)) + 1e-3
         importance = importance_of(connection.weights, rate)
         yield name, scaled, importance, quantizer(scaled, importance, _format(problem, connection))
 
@@ -177,7 +182,10 @@ def _lags(problem: Problem, synapses: Mapping[str, tuple[Synapses, ...]]) -> dic
 
 
 def _try(problem: Problem, draft: Draft, tweak: Tweak, correction: Floats | None = None) -> Candidate:
-    population = population_at(problem.name, problem.population, draft.scale, tweak, correction)
+    if problem.population.model in SIGMA_DELTA:
+        population = unit_at(problem.name, problem.population, problem.peaks, draft.scale, correction)
+    else:
+        population = population_at(problem.name, problem.population, draft.scale, tweak, correction)
     own = [s for parts in draft.synapses.values() for s in parts if s.source == problem.name]
     trial = run_population(population, draft.arrivals, own, _lags(problem, draft.synapses), problem.target)
     return Candidate(draft, population, trial.spikes, trial.score)
@@ -200,7 +208,10 @@ def _refined(problem: Problem, start: Candidate) -> Candidate:
 
 def _bias_correction(problem: Problem, draft: Draft) -> Floats:
     """The bias, (n,) in trained units, that cancels the mean error of what arrives; a current of decay a sums it up."""
-    error = (draft.arrivals / draft.scale - problem.foreign).mean((0, 1))
+    off = draft.arrivals / draft.scale - problem.foreign
+    if problem.population.model in SIGMA_DELTA:
+        return np.asarray(-off.cumsum(1).mean((0, 1)))
+    error = off.mean((0, 1))
     kept = 1 - flat(problem.population.current_decay, problem.population)
     settled: Floats = np.divide(-error, kept, out=np.zeros_like(error), where=kept > 0)
     return settled

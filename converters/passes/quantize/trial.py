@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spikeport.converters.accumulate import accumulator, payload
 from spikeport.converters.arithmetic import STATE_LIMIT, initial_state, shift, update
 from spikeport.converters.chip_network import Ints, Population, Synapses
+from spikeport.converters.circuit import READOUTS, SIGMA_DELTA
 
 Floats = NDArray[np.float64]
 N = TypeVar("N", bound=np.generic)
@@ -23,9 +24,9 @@ class Score:
     """How one population did.
 
     Attributes:
-        mismatch: spikes too many plus spikes missing; for an integrator the mean distance from the target over the
-            target's RMS.
-        agreement: common spikes over the larger count; for an integrator 1 - mismatch.
+        mismatch: spikes too many plus spikes missing; for integrators and sigma-delta units the mean distance of their
+            v from the target over the target's RMS.
+        agreement: common spikes over the larger count; for integrators and sigma-delta units 1 - mismatch.
         u_peak, v_peak: largest abs state as a share of 24 bits.
         overflows: how often u wrapped or v was clipped.
     """
@@ -101,7 +102,7 @@ def run_population(
         peak_v = max(peak_v, int(np.abs(state.v).max(initial=0)))
         overflows += step.u_wraps + step.v_clips
     states = peak_u / STATE_LIMIT, peak_v / STATE_LIMIT, overflows
-    if population.model == "integrator":
+    if population.model in READOUTS | SIGMA_DELTA:
         return Trial(spikes, readout_score(potential / population.scale + population.offset, target, *states))
     return Trial(spikes, spike_score(spikes, target, *states))
 

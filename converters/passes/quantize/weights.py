@@ -9,7 +9,7 @@ Lava's Conv knows no exponent and has to be given weight · 2^exp.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -68,6 +68,15 @@ def values(weights: FloatMap) -> Floats:
             return np.asarray(weight, dtype=np.float64)
         case SparseWeights(matrix):
             return np.asarray(matrix.data, dtype=np.float64)
+
+
+def times(weights: FloatMap, factor: float) -> FloatMap:
+    """The same map with all weights times ``factor``."""
+    match weights:
+        case DenseMap(weight) | ConvMap(weight=weight):
+            return replace(weights, weight=weight * factor)
+        case SparseWeights(matrix):
+            return SparseWeights(csr_array(matrix * factor))
 
 
 def with_integers(weights: FloatMap, ints: Ints) -> Connectivity:
