@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikeport.converters.network import Linear, Network, Neuron
 from spikeport.deploy.compile import CompileOptions
-from spikeport.deploy.zoo.deployed import Deployed, deploy_run, float_classes
+from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.report.tables import si
+from spikeport.deploy.zoo.deployed import PRICES, Deployed, deploy_run, float_classes
+from spikeport.deploy.zoo.lava_check import lava_claim
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
 from spikeport.models.da_lif.recipe import DALIFConfig, samples
 from spikeport.models.da_lif.recipe import trained as trained_module
+from spikeport.models.recipe import Recipe
 from spikeport.models.training.evaluate import outputs
+from spikeport.models.training.fit import Figures
 from spikeport.models.training.run_folder import RunFolder
 
 GRID = (0.5, 0.7, 0.8, 0.9, 0.95)
@@ -36,6 +42,7 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 LATE = "late, T=8"
 BEST = "LIF, best of the grid"
 TARGET = "loihi2"
+FINE = CompileOptions(split="always")
 HEADS = {
     "variant": "neurons",
     "float": "float",
@@ -49,42 +56,78 @@ HEADS = {
 
 
 @dataclass(frozen=True)
+class Chip:
+    """One deployment: ``accuracy``, ``same`` (share of samples answered as in floats), ``energy_j`` by price list."""
+
+    accuracy: float
+    same: float
+    energy_j: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
 class Result:
     """One training, deployed.
 
     Attributes:
-        figures: of the training.
-        deployed: with spikeport's own choice of weights: one group of 8 bits wherever calibration finds that enough.
+        decays: of the spiking layers.
+        accuracy: of the trained network in floats.
+        chip: with spikeport's own choice of weights: one group of 8 bits wherever calibration finds that enough.
         fine: with every weight split into a coarse and a fine group.
+        rate: the least of the hidden layers' firing rates, on the chip.
         folded: share of test samples on which the folded network answers as the trained module does.
     """
 
-    figures: Mapping[str, float]
-    deployed: Deployed
-    fine: Deployed
+    decays: tuple[float, ...]
+    accuracy: float
+    chip: Chip
+    fine: Chip
+    rate: float
     folded: float
 
 
 def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Reproduction:
     """See `spikeport.deploy.zoo.reproduction.reproduce`."""
     results: dict[str, dict[str, list[Result]]] = {}
-    for task, setting in TASKS.items():
+    for task in TASKS:
         results[task] = {}
-        for variant, neuron in VARIANTS.items():
+        for variant in VARIANTS:
             results[task][variant] = []
             for seed in seeds:
                 step(f"{task}, {variant}, seed {seed}")
-                path = folder / f"{task}-{variant}-{seed}".replace(" ", "-").replace(",", "")
-                results[task][variant].append(_result({**setting, **neuron, "seed": seed}, data, path))
-    tables = tuple(_table(task, found) for task, found in results.items())
-    return Reproduction("da-lif", tuple(seeds), tables, tuple(_claims(results)))
+                results[task][variant].append(_result(*_run(task, variant, seed, data, folder)))
+    step("Lava")
+    checked = {task: _fine_with_frames(task, seeds[0], data, folder) for task in TASKS}
+    tables = (*(_table(task, found) for task, found in results.items()), _energy_table(results))
+    return Reproduction("da-lif", tuple(seeds), tables, (*_claims(results), lava_claim(checked)))
 
 
-def _result(settings: Mapping[str, Any], data: Path, path: Path) -> Result:
-    run, recipe, figures = trained("da-lif", settings, data, path)
-    deployed = deploy_run(run, recipe, TARGET)
-    fine = deploy_run(run, recipe, TARGET, options=CompileOptions(split="always"))
-    return Result(figures, deployed, fine, folding_agreement(run, deployed))
+def _run(
+    task: str, variant: str, seed: int, data: Path, folder: Path
+) -> tuple[RunFolder[DALIFConfig], Recipe[DALIFConfig], Figures]:
+    settings = {**TASKS[task], **VARIANTS[variant], "seed": seed}
+    name = f"{task}-{variant}-{seed}".replace(" ", "-").replace(",", "")
+    return trained("da-lif", settings, data, folder / name)
+
+
+def _fine_with_frames(task: str, seed: int, data: Path, folder: Path) -> tuple[Deployment, NDArray[Any]]:
+    run, recipe, _ = _run(task, "DA-LIF", seed, data, folder)
+    return deploy_run(run, recipe, TARGET, options=FINE).deployment, samples(run).test.frames
+
+
+def _result(run: RunFolder[DALIFConfig], recipe: Recipe[DALIFConfig], figures: Figures) -> Result:
+    chip, fine = deploy_run(run, recipe, TARGET), deploy_run(run, recipe, TARGET, options=FINE)
+    return Result(
+        decays=tuple(value for name, value in figures.items() if name.endswith(".decay")),
+        accuracy=chip.float_accuracy,
+        chip=_chip(chip),
+        fine=_chip(fine),
+        rate=min(rate for name, rate in chip.rates.items() if name != "input"),
+        folded=folding_agreement(run, chip),
+    )
+
+
+def _chip(deployed: Deployed) -> Chip:
+    return Chip(deployed.accuracy, deployed.same, {e.profile: e.energy_j for e in deployed.estimates})
 
 
 def folding_agreement(run: RunFolder[DALIFConfig], deployed: Deployed) -> float:
@@ -118,7 +161,7 @@ def best_of_grid(found: Mapping[str, Sequence[Result]]) -> tuple[list[Result], l
     chosen = []
     for seed in range(count):
         others = [k for k in range(count) if k != seed] or [seed]
-        score = {name: sum(found[name][k].deployed.float_accuracy for k in others) for name in FIXED}
+        score = {name: sum(found[name][k].accuracy for k in others) for name in FIXED}
         chosen.append(max(score, key=lambda name: score[name]))
     return [found[name][seed] for seed, name in enumerate(chosen)], chosen
 
@@ -127,62 +170,73 @@ def _table(task: str, found: Mapping[str, Sequence[Result]]) -> ResultTable:
     best, names = best_of_grid(found)
     rows = [_row(variant, results) for variant, results in found.items()]
     rows.append(_row(BEST, best) | {"decays": "chosen: " + ", ".join(n.removeprefix("LIF decay ") for n in names)})
-    samples_ = len(best[0].deployed.labels)
-    return ResultTable(f"N-MNIST, {task}: accuracy on {samples_} held-out recordings", HEADS, tuple(rows))
+    return ResultTable(
+        f"N-MNIST, {task}: accuracy on recordings held out, and share of equal answers", HEADS, tuple(rows)
+    )
 
 
 def _row(variant: str, results: Sequence[Result]) -> dict[str, Any]:
-    learnt = [[v for k, v in r.figures.items() if k.endswith(".decay")] for r in results]
     return {
         "variant": variant,
-        "float": Spread(tuple(r.deployed.float_accuracy for r in results)),
-        "chip": Spread(tuple(r.deployed.accuracy for r in results)),
-        "same": Spread(tuple(r.deployed.same for r in results)),
+        "float": Spread(tuple(r.accuracy for r in results)),
+        "chip": Spread(tuple(r.chip.accuracy for r in results)),
+        "same": Spread(tuple(r.chip.same for r in results)),
         "fine": Spread(tuple(r.fine.accuracy for r in results)),
         "fine_same": Spread(tuple(r.fine.same for r in results)),
-        "decays": " / ".join(f"{value:.2f}" for value in np.mean(learnt, axis=0)),
-        "rate": Spread(tuple(min(_hidden_rates(r)) for r in results)),
+        "decays": " / ".join(f"{value:.2f}" for value in np.mean([r.decays for r in results], axis=0)),
+        "rate": Spread(tuple(r.rate for r in results)),
     }
 
 
-def _hidden_rates(result: Result) -> list[float]:
-    return [rate for name, rate in result.deployed.rates.items() if name != "input"]
+def _energy_table(results: Mapping[str, Mapping[str, Sequence[Result]]]) -> ResultTable:
+    rows = []
+    for task, found in results.items():
+        for variant in ("LIF tau=2", "DA-LIF"):
+            for how, chips in (
+                ("8 bits", [r.chip for r in found[variant]]),
+                ("split", [r.fine for r in found[variant]]),
+            ):
+                energy = {name: si(_mean_energy(chips, name), "J") for name in PRICES}
+                rows.append({"task": task, "variant": variant, "weights": how, **energy})
+    heads = {"task": "task", "variant": "neurons", "weights": "weights", **{n: f"at {n} prices" for n in PRICES}}
+    return ResultTable("energy per sample", heads, tuple(rows))
+
+
+def _mean_energy(chips: Sequence[Chip], prices: str) -> float | None:
+    known = [energy for chip in chips if (energy := chip.energy_j[prices]) is not None]
+    return float(np.mean(known)) if len(known) == len(chips) else None
 
 
 def _mean(results: Sequence[Result]) -> float:
-    return float(np.mean([r.deployed.float_accuracy for r in results]))
+    return float(np.mean([r.accuracy for r in results]))
 
 
 def _claims(results: Mapping[str, Mapping[str, Sequence[Result]]]) -> Iterator[Claim]:
-    for task in TASKS:
-        found = results[task]
-        ours = _mean(found["DA-LIF"])
-        best = _mean(best_of_grid(found)[0])
+    for task, found in results.items():
+        ours, best = _mean(found["DA-LIF"]), _mean(best_of_grid(found)[0])
         rivals = {name: 100 * (ours - _mean(found[name])) for name in ("LIF tau=2", "PLIF")}
         if task == LATE:
-            text = "late decision: DA-LIF beats LIF tau=2 and PLIF by more than 5 points"
-            yield Claim(text, min(rivals.values()) > 5, _points(rivals))
-            learnt = [v for r in found["DA-LIF"] for k, v in r.figures.items() if k.endswith(".decay")]
-            yield Claim("late decision: every decay learnt is above 0.8", min(learnt) > 0.8, f"least {min(learnt):.2f}")
+            yield from _late_claims(rivals, found["DA-LIF"])
         else:
             for name, gain in rivals.items():
                 yield Claim(f"{task}: DA-LIF is no worse than {name} on the mean", gain >= 0, f"{gain:+.1f} points")
         text = f"{task}: DA-LIF is within 4 points of the best fixed decay of the grid"
         yield Claim(text, abs(ours - best) <= 0.04, f"{100 * (ours - best):+.1f} points")
-    yield from _chip_claims(results)
-
-
-def _chip_claims(results: Mapping[str, Mapping[str, Sequence[Result]]]) -> Iterator[Claim]:
-    every = [r for found in results.values() for each in found.values() for r in each]
-    same = min(r.folded for r in every)
+        yield from _chip_claims(task, found["DA-LIF"])
+    same = min(r.folded for found in results.values() for each in found.values() for r in each)
     yield Claim("folded into weights, every network gives the same answer on every sample", same == 1.0, f"{same:.2%}")
-    for task, found in results.items():
-        ours = found["DA-LIF"]
-        for how, chips in (("", [r.deployed for r in ours]), (", weights split,", [r.fine for r in ours])):
-            gap = 100 * float(np.mean([chip.accuracy - chip.float_accuracy for chip in chips]))
-            text = f"{task}: DA-LIF on the chip{how} is within 0.5 point of float on the mean"
-            yield Claim(text, abs(gap) <= 0.5, f"{gap:+.2f} points")
 
 
-def _points(gains: Mapping[str, float]) -> str:
-    return ", ".join(f"{gain:+.1f} points over {name}" for name, gain in gains.items())
+def _late_claims(gains: Mapping[str, float], ours: Sequence[Result]) -> Iterator[Claim]:
+    found = ", ".join(f"{gain:+.1f} points over {name}" for name, gain in gains.items())
+    text = f"{LATE}: DA-LIF beats LIF tau=2 and PLIF by more than 5 points"
+    yield Claim(text, min(gains.values()) > 5, found)
+    least = min(decay for r in ours for decay in r.decays)
+    yield Claim(f"{LATE}: every decay learnt is above 0.8", least > 0.8, f"least {least:.2f}")
+
+
+def _chip_claims(task: str, ours: Sequence[Result]) -> Iterator[Claim]:
+    for how, chips in (("", [r.chip for r in ours]), (", weights split,", [r.fine for r in ours])):
+        gap = 100 * float(np.mean([c.accuracy - r.accuracy for c, r in zip(chips, ours, strict=True)]))
+        text = f"{task}: DA-LIF on the chip{how} is within 0.5 point of float on the mean"
+        yield Claim(text, abs(gap) <= 0.5, f"{gap:+.2f} points")

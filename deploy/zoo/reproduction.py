@@ -58,10 +58,10 @@ class ResultTable:
 
 @dataclass(frozen=True)
 class Claim:
-    """``text``: an inequality; ``holds``: whether it does here; ``found``: with which figures."""
+    """``text``: an inequality; ``holds``: whether it does here, None where nobody looked; ``found``: the figures."""
 
     text: str
-    holds: bool
+    holds: bool | None
     found: str
 
 
@@ -86,7 +86,8 @@ class Reproduction:
     def shown(self) -> list[RenderableType]:
         """For the terminal."""
         tables = [columns(t.title, [_text(row) for row in t.rows], t.heads) for t in self.tables]
-        claims = [{"claim": c.text, "holds": c.holds, "found": c.found} for c in self.claims]
+        words = {True: "yes", False: "no", None: "not checked"}
+        claims = [{"claim": c.text, "holds": words[c.holds], "found": c.found} for c in self.claims]
         heads = {"claim": "claim", "holds": "holds", "found": "found"}
         return [*tables, columns("claims", claims, heads)]
 
