@@ -88,7 +88,7 @@ def initial_state(population: Population, batch: int) -> State:
     """State before chip step 1, (batch, n) each."""
     shape = (batch, population.size)
     u, v = (np.broadcast_to(x, shape).astype(np.int64) for x in (population.u_init, population.v_init))
-    return State(u, v, np.zeros(shape, dtype=np.int64))
+    return State(u, v, np.full(shape, population.hold_init, dtype=np.int64))
 
 
 def update(population: Population, state: State, accumulated: Ints) -> Step:

@@ -59,6 +59,8 @@ class Population:
         bias_mant, bias_exp: 13-bit signed mantissa, exponent 0..7; added to v at every chip step.
         max_spikes: spikes per step; more than 1 is sent as a graded payload.
         refractory: steps after a spike in which v is held at 0.
+        hold_init: steps at the start in which v is held at 0, as after a spike: a population of time shift k that
+            holds for k steps begins its own step 0 from zero whatever its bias is. Not of sigma-delta units.
         v_min: lower clip of v in v's own units, or None.
         u_init, v_init: 24-bit state before chip step 1.
         shift: this population computes the network's step t at chip step t + 1 + shift.
@@ -82,6 +84,7 @@ class Population:
     v_init: Ints
     max_spikes: int = 1
     refractory: int = 0
+    hold_init: int = 0
     v_min: Ints | None = None
     shift: int = 0
     scale: float = 1.0
@@ -94,6 +97,11 @@ class Population:
     def size(self) -> int:
         """Number of neurons."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def holds(self) -> bool:
+        """Whether v is ever held at 0: what needs a refractory counter."""
+        return self.refractory > 0 or self.hold_init > 0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ _REGISTERS = {
 _FIELDS = (
     ("max_spikes", 1, 2**32),
     ("refractory", 0, 2**16),
+    ("hold_init", 0, 2**16),
     ("shift", 0, 2**16),
     ("spike_exp", 0, SIGMA_DELTA_EXP_MAX),
     ("state_exp", 0, SIGMA_DELTA_EXP_MAX),
@@ -83,8 +84,8 @@ def _check_population(p: Population) -> None:
         if (value := getattr(p, register)) is not None:
             _check_range(value, low, high, f"{p.name}: {register}")
             _check_size(value, p, register)
-    from_zero = p.model not in SIGMA_DELTA or not (p.u_init.any() or p.v_init.any())
-    _require(from_zero, p.name, "sigma-delta units start from zero, u_init and v_init must be 0")
+    from_zero = p.model not in SIGMA_DELTA or not (p.u_init.any() or p.v_init.any() or p.hold_init)
+    _require(from_zero, p.name, "sigma-delta units start from zero; u_init, v_init and hold_init must be 0")
     _check_size(p.offset, p, "offset")
     _require(bool(np.isfinite(p.offset).all()), p.name, "offset must be finite")
     _require(isfinite(p.scale) and p.scale > 0, p.name, f"scale = {p.scale} must be above 0")

@@ -32,7 +32,8 @@ def random_case(seed: int, sigma_delta: bool = False) -> Case:
 
     Args:
         seed: of everything.
-        sigma_delta: add a chain of sigma-delta units, fed by values with signs, that hears and is heard by the rest.
+        sigma_delta: add a chain of sigma-delta units, fed by values with signs, that hears and is heard by the rest,
+            and let some of the others hold at the start.
     """
     rng = np.random.default_rng(seed)
     populations = {f"in {k}": _input(rng, f"in {k}") for k in range(rng.integers(1, 4))}
@@ -44,6 +45,8 @@ def random_case(seed: int, sigma_delta: bool = False) -> Case:
         source, target = populations[_choice(rng, names)], populations[names[-1]]
         _join(rng, synapses, source, target)
     if sigma_delta:
+        for name in [n for n in names if populations[n].model != "input" and rng.random() < 0.3]:
+            populations[name] = replace(populations[name], hold_init=int(rng.integers(1, 4)))
         _add_chain(rng, populations, synapses)
         names = list(populations)
     inputs = tuple(n for n in names if populations[n].model == "input")

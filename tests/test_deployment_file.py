@@ -220,6 +220,7 @@ def put(*path_and_value):
         (put("network", "synapses", "b/fine", "connectivity", "matrix", "shape", [5, 2]), "column|indices"),
         (put("network", "populations", "sd", "state_exp", 8), "state_exp = 8 must lie in 0 .. 7"),
         (put("network", "populations", "sd", "v_init", 1), "start from zero"),
+        (put("network", "populations", "hid", "hold_init", -1), "hold_init = -1 must lie in 0"),
         (put("placement", "seats", [[0, 0, 0, 0]]), "must seat every core"),
         (put("placement", "seats", [[0, 0, 0, 0], [0, 0, 0, 0]]), "two cores share a seat"),
         (put("placement", "cores", 1, "slices", 0, "stop", 4), "each neuron of hid once"),

@@ -45,7 +45,7 @@ def recurrent_network() -> Network:
     return sequential(flat, (2, 6, 6), 1e-3, DIALECT, loop)
 
 
-LATER = {"spike_exp": 0, "state_exp": 0, "rectified": True}
+LATER = {"hold_init": 0, "spike_exp": 0, "state_exp": 0, "rectified": True}
 """Registers that came after the hashes: they count where they are set, so that adding one moves no hash."""
 
 

@@ -114,7 +114,7 @@ class Loads:
 
 def models_used(population: Population) -> tuple[str, ...]:
     """Names under which a profile must offer what ``population`` needs: its model and its options."""
-    refractory = ("lif_refractory",) if population.refractory > 0 else ()
+    refractory = ("lif_refractory",) if population.holds else ()
     floor = ("lif_v_min",) if population.v_min is not None else ()
     return (population.model, *refractory, *floor)
 

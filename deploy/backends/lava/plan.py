@@ -176,10 +176,12 @@ def _population(population: Population, name: str, view: View) -> Part:
     fields = ("u_init", "v_init", "du", "dv", "vth", "bias_mant", "bias_exp")
     values = {field.removesuffix("_init"): laid_out(getattr(p, field)) for field in fields}
     arguments: dict[str, Any] = {"shape": view.shape, **values}
-    if p.model == "lif" and not p.refractory and p.v_min is None:
+    if p.model == "lif" and not p.holds and p.v_min is None:
         return Part(name, "LIF", arguments, p.name)
     if p.v_min is not None:
         arguments["v_min"] = laid_out(p.v_min)
+    if p.hold_init:
+        arguments["hold"] = p.hold_init
     if p.model == "integrator":
         return Part(name, "Integrator", arguments, p.name)
     if p.model == "lif_subtract":

@@ -85,7 +85,7 @@ class _RecordedSource(PySendModelFixed):  # type: ignore[misc]
 class _RecordedNeurons:
     """Mixin in front of a Lava neuron model."""
 
-    _initial: tuple[Any, Any] | None = None
+    _initial: tuple[Any, ...] | None = None
     _input: Any = None
     _fired: Any = None
 
@@ -100,11 +100,11 @@ class _RecordedNeurons:
             self._write(recorder.track, sample, step, u, v)
 
     def restart(self: Any) -> None:
+        registers = [self.u, self.v, *([self.hold] if hasattr(self, "hold") else [])]
         if self._initial is None:
-            self._initial = self.u.copy(), self.v.copy()
-        self.u[:], self.v[:] = self._initial
-        if hasattr(self, "hold"):
-            self.hold[:] = 0
+            self._initial = tuple(register.copy() for register in registers)
+        for register, initial in zip(registers, self._initial, strict=True):
+            register[:] = initial
 
     def subthr_dynamics(self: Any, activation_in: NDArray[np.int32]) -> None:
         self._input = activation_in

@@ -28,7 +28,7 @@ class GeneralLIF(LIF):  # type: ignore[misc]
 
     Per step, after u and v were updated as `LIF` does::
 
-        v = max(v, v_min);  v = 0 in the ``refractory`` steps after a spike
+        v = max(v, v_min);  v = 0 in the ``refractory`` steps after a spike, and in the first ``hold`` steps
         reset=None:  s = v > vth · 2^6;  v = 0 where s
         otherwise:   s = how often v stays above vth · 2^6, at most max_spikes; each takes reset · 2^6 off v
 
@@ -37,6 +37,7 @@ class GeneralLIF(LIF):  # type: ignore[misc]
         max_spikes: spikes per step with ``reset``; more than 1 is sent as a graded payload.
         refractory: steps after a spike in which v is held at 0.
         v_min: lower bound of v in v's own 24-bit units, one or per neuron; None: only the register's.
+        hold: steps at the start in which v is held at 0.
         lif: whatever `LIF` takes: shape, u, v, du, dv, vth, bias_mant, bias_exp, name.
     """
 
@@ -47,10 +48,11 @@ class GeneralLIF(LIF):  # type: ignore[misc]
         max_spikes: int = 1,
         refractory: int = 0,
         v_min: int | Ints | None = None,
+        hold: int = 0,
         **lif: Any,
     ) -> None:
         super().__init__(reset=reset, max_spikes=max_spikes, refractory=refractory, v_min=v_min, **lif)
-        self.hold = Var(shape=lif["shape"], init=0)
+        self.hold = Var(shape=lif["shape"], init=hold)
 
 
 class _AbstractGeneralLIFModel(AbstractPyLifModelFixed):  # type: ignore[misc]
@@ -101,7 +103,7 @@ class PyGeneralLIFModelFixed(_AbstractGeneralLIFModel):
 
 
 class Integrator(GeneralLIF):
-    """A readout: u and v as in `LIF`, v is never reset and nothing is ever sent. Takes `GeneralLIF`'s v_min."""
+    """A readout: u and v as in `LIF`, v is never reset and nothing is sent. Takes `GeneralLIF`'s v_min and hold."""
 
 
 @implements(proc=Integrator, protocol=LoihiProtocol)
