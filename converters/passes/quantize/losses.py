@@ -87,16 +87,16 @@ def _population_error(p: FloatPopulation, candidate: Candidate) -> PopulationErr
 
 
 def _unit_error(p: FloatPopulation, candidate: Candidate) -> PopulationError:
-    """Of sigma-delta units: a threshold's error is as little as a message's unit; a bias' is in trained units."""
+    """Of sigma-delta units, in trained units; of a bias what its register cannot hold (corrections are no error)."""
     chip = candidate.population
     whole = message_unit(chip)
-    held = bias(chip.bias_mant, chip.bias_exp) * whole
+    beyond = np.maximum(np.abs(flat(p.bias, p)) - BIAS_MAX * whole, 0.0)
     return PopulationError(
         scale=chip.scale,
         current_decay_error=0.0,
         membrane_decay_error=0.0,
         threshold_error=float(np.abs(chip.vth * whole - flat(p.threshold, p)).max()),
-        bias_error=float(np.abs(held - flat(p.bias, p)).max()),
+        bias_error=float(beyond.max()),
         u_peak=candidate.score.u_peak,
         v_peak=candidate.score.v_peak,
         spike_agreement=candidate.score.agreement,

@@ -238,6 +238,7 @@ def _assembled(circuit: Circuit, chosen: Chosen, splits: tuple[Finding, ...]) ->
     }
     synapses: dict[str, Synapses] = {}
     findings = list(splits)
+    circuit = replace(circuit, connections={n: _per_message(c, chosen) for n, c in circuit.connections.items()})
     for name, candidate in chosen.items():
         warm = undo_waiting(candidate.population)
         populations[name] = warm.population

@@ -1,9 +1,9 @@
 """Sigma-delta units in integers: how large their registers' unit is, and how many low bits their messages leave out.
 
 With S units of the state per unit of the trained activation and state_exp = e, a message counts 2^e / S of the trained
-activation. Weights are the chip's 8 bits times a power of two, so S follows the weights; e then makes messages short
-enough that the next layer's sums, message times weight, stay within 24 bits. Sending floors a change to whole messages,
-which loses half a message's unit on average: 2^-11 of the largest activation at the 10 bits that are kept at least.
+activation. S is such that the largest weight fills the chip's 8 bits, and no larger: e then leaves messages of about 10
+bits, short enough that the next layer's sums of messages times weights stay within 24. Sending floors a change to whole
+messages, which loses half a message's unit on average: 2^-11 of the largest activation at 10 bits.
 
 Source of the arithmetic: `spikeport.converters.chip_network` (lava-nc 0.10.0 `PySigmaDeltaModelFixed`); both exponents
 have 3 bits, bias and threshold count whole messages.
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 MESSAGE_BITS = 10
 """Messages keep at least this many bits, where the state has them."""
 STATE_EXP_MAX = 7
-HEADROOM = 2.0
+HEADROOM = 1.5
 """Other data than the calibration set may bring sums this much larger before they leave 24 bits."""
 
 
@@ -55,6 +55,7 @@ def largest_unit_scale(p: FloatPopulation, peaks: Peaks, weights: Floats, max_ex
         (STATE_LIMIT / HEADROOM, peaks.u),
         (LARGEST_MESSAGE * (finest if p.model == "sigma_delta" else 1.0) / HEADROOM, _sent(p, peaks)),
         (254.0 * 2**max_exp, largest_weight),
+        (max(254.0, 2**MESSAGE_BITS * largest_weight / (peaks.v or 1.0)), largest_weight),
         (VTH_MAX * finest, float(np.abs(p.threshold).max())),
         (BIAS_MAX * finest, float(np.abs(p.bias).max())),
     ]
@@ -66,11 +67,11 @@ def _sent(p: FloatPopulation, peaks: Peaks) -> float:
 
 
 def state_exp(p: FloatPopulation, peaks: Peaks, scale: float) -> int:
-    """Low bits that messages leave out: as many as keep `MESSAGE_BITS`; none for inputs, whose values are whole."""
-    if p.model != "sigma_delta" or peaks.v == 0.0:
+    """Low bits that messages leave out: as many as keep `MESSAGE_BITS`, or the bias asks for; none for inputs."""
+    if p.model != "sigma_delta":
         return 0
-    bits = int(np.floor(np.log2(max(peaks.v * scale, 1.0)))) + 1
-    return int(np.clip(bits - MESSAGE_BITS, 0, STATE_EXP_MAX))
+    wanted = max(peaks.v * scale / 2**MESSAGE_BITS, float(np.abs(p.bias).max()) * scale / BIAS_MAX, 1.0)
+    return int(np.clip(np.ceil(np.log2(wanted)), 0, STATE_EXP_MAX))
 
 
 def unit_at(name: str, p: FloatPopulation, peaks: Peaks, scale: float, extra_bias: Floats | None = None) -> Population:
