@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from spikeport.deploy.backends.simulator.events import emit
 
+_SLACK = 1
+"""Entries behind the last, which `marks.append` may touch."""
+
 
 @dataclass(frozen=True)
 class Events:
@@ -50,61 +53,64 @@ class Train:
         self._dense: NDArray[Any] | None = None
 
     def events(self) -> Events:
-        """All steps appended so far, as lists."""
-        found = self.room()
-        if self._listed < self.filled and self._dense is not None:
-            emit.list_spikes(self._dense, found.starts, found.index, found.payload, self._listed, self.filled)
-            self._listed = self.filled
-        return found
-
-    def dense(self) -> NDArray[Any]:
-        """All steps appended so far, (B, history + steps, n), uint8 (int32 if graded); later steps are 0."""
-        found = self.canvas()
-        if self._drawn < self.filled and self._events is not None:
-            lists = self._events
-            emit.draw_spikes(lists.starts, lists.index, lists.payload, found, self._drawn, self.filled)
-            self._drawn = self.filled
-        return found
-
-    def room(self) -> Events:
-        """The lists as they are, for a kernel that appends to them; then call `listed`."""
+        """All steps appended so far, as lists. A kernel that appends to them then calls `listed`."""
         if self._events is None:
             window = self.history + self.steps
-            payload = (self.batch, window * self.neurons if self.graded else 0)
+            payload = (self.batch, window * self.neurons + _SLACK if self.graded else 0)
             # Room for a spike of every neuron at every step; the system gives memory only to what is written.
             self._events = Events(
                 np.zeros((self.batch, window + 1), np.int64),
-                np.empty((self.batch, window * self.neurons), np.int32),
+                np.empty((self.batch, window * self.neurons + _SLACK), np.int32),
                 np.empty(payload, np.int32),
             )
+        if self._listed < self.filled and self._dense is not None:
+            found = self._events
+            emit.list_spikes(self._dense, found.starts, found.index, found.payload, self._listed, self.filled)
+            self._listed = self.filled
         return self._events
 
+    def dense(self) -> NDArray[Any]:
+        """All steps appended so far, (B, history + steps, n), uint8 (int32 if graded); later steps are 0.
+
+        An engine that sets the next steps then calls `drawn`.
+        """
+        if self._dense is None:
+            shape = self.batch, self.history + self.steps, self.neurons
+            self._dense = np.zeros(shape, np.int32 if self.graded else np.uint8)
+        if self._drawn < self.filled and self._events is not None:
+            lists = self._events
+            emit.draw_spikes(lists.starts, lists.index, lists.payload, self._dense, self._drawn, self.filled)
+            self._drawn = self.filled
+        return self._dense
+
     def listed(self, stop: int, largest: int = 1) -> None:
-        """Steps before ``stop`` (of the window) have been appended to `room`."""
+        """Steps before ``stop`` (of the window) have been appended to `events`, payloads up to ±``largest``."""
         self._listed = self.filled = stop
         self.largest = max(self.largest, largest)
 
-    def canvas(self) -> NDArray[Any]:
-        """The array as it is, for an engine that sets its next steps; then call `drawn`."""
-        if self._dense is None:
-            self._dense = np.zeros(
-                (self.batch, self.history + self.steps, self.neurons), np.int32 if self.graded else np.uint8
-            )
-        return self._dense
-
     def drawn(self, stop: int, largest: int = 1) -> None:
-        """Steps before ``stop`` (of the window) have been set in `canvas`."""
+        """Steps before ``stop`` (of the window) have been set in `dense`, payloads up to ±``largest``."""
         self._drawn = self.filled = stop
         self.largest = max(self.largest, largest)
 
-    def next(self, steps: int, rows: NDArray[np.intp] | None = None) -> Train:
-        """The window of the next chunk, which begins with the end of this one; only samples ``rows`` if given."""
-        batch = self.batch if rows is None else len(rows)
-        follower = Train(batch, self.neurons, self.history, steps, self.graded)
+    def next(self, steps: int, rows: NDArray[np.intp] | None = None, graded: bool = False) -> Train:
+        """The window of the next chunk, which begins with the end of this one.
+
+        Args:
+            steps: of the chunk.
+            rows: samples to go on with; all if None.
+            graded: spikes carry payloads from now on; they do anyway if they did before.
+        """
+        chosen = np.arange(self.batch) if rows is None else rows
+        follower = Train(len(chosen), self.neurons, self.history, steps, self.graded or graded)
         if self.history:
-            chosen = np.arange(self.batch) if rows is None else rows
-            old, new = self.events(), follower.room()
+            old, new = self.events(), follower.events()
             old_lists, new_lists = (old.starts, old.index, old.payload), (new.starts, new.index, new.payload)
             emit.copy_tail(*old_lists, chosen, self.filled, *new_lists, self.history)
             follower.largest = self.largest
+            follower._drawn = 0
         return follower
+
+    def rest(self, rows: NDArray[np.intp]) -> Train:
+        """The end of this window, only samples ``rows``: what `next` needs of them."""
+        return self.next(0, rows)

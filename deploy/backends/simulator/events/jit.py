@@ -13,10 +13,17 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+"""An array in a kernel; numba compiles the kernel for each element type that it meets."""
+Whole: TypeAlias = Any
+"""An integer in a kernel, of whatever width: NumPy's integers and Python's are one to numba, and two to mypy."""
 
 _Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
 _LOG = logging.getLogger("spikeport")
@@ -24,13 +31,12 @@ _LOG = logging.getLogger("spikeport")
 
 def kernel(function: _Kernel) -> _Kernel:
     """Compile ``function`` for each combination of argument types when it is first called with it."""
-    outside = numba.config.CACHE_DIR
-    folder = cache_folder()
+    outside = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # numba sets its names when it is imported
     try:
-        numba.config.CACHE_DIR = outside or str(folder)
+        numba.config.CACHE_DIR = outside or str(cache_folder())  # type: ignore[attr-defined]
         return cast("_Kernel", numba.njit(nogil=True, cache=True)(function))
     finally:
-        numba.config.CACHE_DIR = outside
+        numba.config.CACHE_DIR = outside  # type: ignore[attr-defined]
 
 
 @cache
@@ -40,7 +46,7 @@ def cache_folder() -> Path:
     Says so where nothing has been compiled yet.
     """
     sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-    name = f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
+    name = f"kernels-{version('spikeport')}-{hashlib.sha256(sources).hexdigest()[:12]}"
     folder = _user_cache() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)

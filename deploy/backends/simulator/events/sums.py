@@ -1,7 +1,7 @@
 """Synaptic sums of events: each spike adds the weights of its source to a row of sums.
 
-Common to all kernels (`Rows` in `runner` makes the arguments): row r of ``sums`` (R, n) belongs to sample ``b0 + r // S``
-and to step ``s0 + r % S`` of the chunk. A delay of d brings the source's step ``base + s - d`` of its window. ``lag``
+Common to all kernels (`groups` makes the arguments): row r of ``sums`` (R, n) belongs to sample ``b0 + r // S`` and to
+step ``s0 + r % S`` of the chunk. A delay of d brings the source's step ``base + s - d`` of its window. ``lag``
 (n_source,) has each source's delay, or no entries where ``delays`` holds the one delay of all. ``factor`` is the
 exponent: each delay's finished sum is shifted by it on its own (`PyDelayDenseModelBitAcc`). ``fresh`` rows are
 overwritten, others added to.
@@ -9,25 +9,20 @@ overwritten, others added to.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from spikeport.deploy.backends.simulator.events.jit import kernel
-
-Array = NDArray[Any]
+from spikeport.deploy.backends.simulator.events.jit import Array, Whole, kernel
 
 
 @kernel
 def arriving(
     events: tuple[Array, Array, Array],
-    timing: tuple[int, Array, Array, bool],
-    at: tuple[int, int],
-    delay: int,
+    timing: tuple[Whole, Array, Array, bool],
+    at: tuple[Whole, Whole],
+    delay: Whole,
     rows: Array,
     worth: Array,
-) -> int:
+) -> Whole:
     """Gather into ``rows`` (and ``worth``, if graded) the sources whose spikes arrive at (sample, step); their number.
 
     Args:
@@ -51,7 +46,7 @@ def arriving(
 
 
 @kernel
-def settle(total: Array, factor: int, sums: Array) -> None:
+def settle(total: Array, factor: Whole, sums: Array) -> None:
     """sums += total · 2^factor; a negative factor floors."""
     if factor >= 0:
         for j in range(total.shape[0]):
@@ -62,7 +57,7 @@ def settle(total: Array, factor: int, sums: Array) -> None:
 
 
 @kernel
-def add_rows(weight: Array, rows: Array, found: int, burst: int, part: Array, total: Array) -> None:
+def add_rows(weight: Array, rows: Array, found: Whole, burst: Whole, part: Array, total: Array) -> None:
     """total += weight[rows[:found]].sum(0); ``part`` holds the sum of up to ``burst`` rows without overflow."""
     n = total.shape[0]
     first = 0
@@ -86,7 +81,7 @@ def add_rows(weight: Array, rows: Array, found: int, burst: int, part: Array, to
 
 
 @kernel
-def add_worth(weight: Array, rows: Array, worth: Array, found: int, total: Array) -> None:
+def add_worth(weight: Array, rows: Array, worth: Array, found: Whole, total: Array) -> None:
     """total += worth[:found] @ weight[rows[:found]]."""
     for k in range(found):
         row, value = weight[rows[k]], worth[k]
@@ -98,12 +93,12 @@ def add_worth(weight: Array, rows: Array, worth: Array, found: int, total: Array
 def dense(
     weight: Array,
     part: Array,
-    burst: int,
-    factor: int,
+    burst: Whole,
+    factor: Whole,
     events: tuple[Array, Array, Array],
-    timing: tuple[int, Array, Array, bool],
-    tile: tuple[int, int, int],
-    span: tuple[int, int],
+    timing: tuple[Whole, Array, Array, bool],
+    tile: tuple[Whole, Whole, Whole],
+    span: tuple[Whole, Whole],
     fresh: bool,
     sums: Array,
 ) -> None:
@@ -129,18 +124,18 @@ def dense(
 @kernel
 def sparse(
     layout: tuple[Array, Array, Array],
-    factor: int,
+    factor: Whole,
     events: tuple[Array, Array, Array],
-    timing: tuple[int, Array, Array, bool],
-    tile: tuple[int, int, int],
-    span: tuple[int, int],
+    timing: tuple[Whole, Array, Array, bool],
+    tile: tuple[Whole, Whole, Whole],
+    span: tuple[Whole, Whole],
     fresh: bool,
     sums: Array,
 ) -> None:
     """Sums of a sparse group; ``layout``: first synapse (n_source + 1,), target and weight of each synapse."""
     first, target, weight = layout
     b0, s0, length = tile
-    _, delays, _, graded = timing
+    delays = timing[1]
     rows, worth = np.empty(first.shape[0] - 1, np.int32), np.ones(first.shape[0] - 1, np.int32)
     total = np.empty(sums.shape[1], sums.dtype)
     for r in range(span[0], span[1]):
@@ -158,7 +153,7 @@ def sparse(
 
 @kernel
 def add_patch(
-    weight: Array, geometry: Array, starts: Array, neuron: int, value: int, graded: bool, total: Array
+    weight: Array, geometry: Array, starts: Array, neuron: Whole, value: Whole, graded: bool, total: Array
 ) -> None:
     """Add what one spike of ``neuron`` sends through a convolution to ``total`` (groups, H, W, channels of a group).
 
@@ -181,6 +176,8 @@ def add_patch(
     group, right, phase = channel // per_group, x // stride_x, x % stride_x
     left = right + 1 - (starts[phase + 1] - starts[phase])
     low, high = max(left, 0), min(right, w_out - 1)
+    if high < low:
+        return
     first, width = (starts[phase] + low - left) * depth, (high + 1 - low) * depth
     for tap in range(y % stride_y, weight.shape[1], stride_y):
         row = (y - tap) // stride_y
@@ -196,7 +193,7 @@ def add_patch(
 
 
 @kernel
-def settle_image(total: Array, geometry: Array, factor: int, sums: Array) -> None:
+def settle_image(total: Array, geometry: Array, factor: Whole, sums: Array) -> None:
     """As `settle`, from (groups, H, W, channels of a group) to (channels, H, W)."""
     depth, pixels = geometry[5], geometry[3] * geometry[4]
     for channel in range(sums.shape[0] // pixels):
@@ -211,11 +208,11 @@ def settle_image(total: Array, geometry: Array, factor: int, sums: Array) -> Non
 def conv(
     layout: tuple[Array, Array, Array],
     total: Array,
-    factor: int,
+    factor: Whole,
     events: tuple[Array, Array, Array],
-    timing: tuple[int, Array, Array, bool],
-    tile: tuple[int, int, int],
-    span: tuple[int, int],
+    timing: tuple[Whole, Array, Array, bool],
+    tile: tuple[Whole, Whole, Whole],
+    span: tuple[Whole, Whole],
     fresh: bool,
     sums: Array,
 ) -> None:

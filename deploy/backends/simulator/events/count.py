@@ -1,0 +1,101 @@
+"""Counting spikes of event lists, and booking what they cause."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from spikeport.deploy.backends.simulator.events.jit import Array, Whole, kernel
+
+Table: TypeAlias = tuple[Array, Array, Array]
+"""Sparse rows: first entry of each row, column and amount of each entry."""
+Spikes: TypeAlias = tuple[Whole, Array, Array, Array]
+"""A train: steps of history; starts, index and payload of its lists."""
+
+
+@kernel
+def count(
+    train: Spikes,
+    rows: Array,
+    limit: Array,
+    class_of: Array,
+    found: Array,
+    per_neuron: Array,
+    total: Array,
+) -> None:
+    """Count the spikes of a chunk: by class of neuron and step, by neuron, and with their payloads.
+
+    Args:
+        train: steps of history, starts, index, payload.
+        rows: (b,) samples, as rows of ``per_neuron`` and ``total``.
+        limit: (b,) only steps before it are counted by neuron and in total.
+        class_of: (n,) uint32 class of each neuron.
+        found: (b, K, C), set; nothing where C is 0.
+        per_neuron: (B, n), added to.
+        total: (B,) absolute payloads, added to.
+    """
+    history, starts, index, payload = train
+    for b in range(rows.shape[0]):
+        neurons, listed = per_neuron[rows[b]], index[b]
+        for s in range(starts.shape[1] - 1 - history):
+            first, stop = starts[b, history + s], starts[b, history + s + 1]
+            if found.shape[2] == 1:
+                found[b, s, 0] = stop - first
+            elif found.shape[2]:
+                classes = found[b, s]
+                classes[:] = 0
+                for k in range(first, stop):
+                    classes[class_of[np.uint32(listed[k])]] += 1
+            if s < limit[b]:
+                for k in range(first, stop):
+                    neurons[np.uint32(listed[k])] += 1
+                if payload.shape[1]:
+                    for k in range(first, stop):
+                        total[rows[b]] += abs(payload[b, k])
+                else:
+                    total[rows[b]] += stop - first
+
+
+@kernel
+def book(found: Array, table: Table, rows: Array, start: Whole, steps: Whole, counter: Array) -> None:
+    """Add what counted events cause to a counter.
+
+    Args:
+        found: (b, K, C) events by class.
+        table: first entry of each class (C + 1,), and column and amount of each entry.
+        rows: (b,) samples, as rows of the counter.
+        start: the counter's step to which the first step of ``found`` is added.
+        steps: how many steps of ``found`` to add.
+        counter: (B, T, columns).
+    """
+    first, column, amount = table
+    for b in range(rows.shape[0]):
+        for s in range(steps):
+            out = counter[rows[b], start + s]
+            for c in range(found.shape[2]):
+                events = found[b, s, c]
+                if events:
+                    for at in range(first[c], first[c + 1]):
+                        out[column[at]] += events * amount[at]
+
+
+@kernel
+def follow(
+    train: Spikes,
+    table: Table,
+    rows: Array,
+    start: Whole,
+    steps: Whole,
+    counter: Array,
+) -> None:
+    """As `book`, spike by spike: ``table`` has a row for each neuron."""
+    history, starts, index, _ = train
+    first, column, amount = table
+    for b in range(rows.shape[0]):
+        for s in range(steps):
+            out = counter[rows[b], start + s]
+            for k in range(starts[b, history + s], starts[b, history + s + 1]):
+                i = np.uint32(index[b, k])
+                for at in range(first[i], first[i + 1]):
+                    out[column[at]] += amount[at]

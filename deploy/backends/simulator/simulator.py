@@ -1,0 +1,138 @@
+"""Simulator: a network made ready for an engine, and its runs; bit for bit what `reference.simulate` gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.chip_network import ChipNetwork
+from spikeport.converters.circuit import SIGMA_DELTA
+from spikeport.converters.placement import Placement
+from spikeport.converters.schedule import schedule
+from spikeport.deploy.backends.simulator.census import Census
+from spikeport.deploy.backends.simulator.engine import Engine, EscapeError, Layer
+from spikeport.deploy.backends.simulator.neurons import narrow
+from spikeport.deploy.backends.simulator.shard import Job, Program, Shard
+from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
+from spikeport.deploy.backends.simulator.stop import StopRule, Watch
+from spikeport.deploy.backends.simulator.tape import Tape
+from spikeport.deploy.backends.simulator.team import ALONE, Team
+from spikeport.deploy.consequences import Consequences
+
+CHUNK = 256
+
+
+def threads() -> int:
+    """Threads to use: the processors this process may run on, unless OMP_NUM_THREADS asks for fewer."""
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(mine, int(wanted)) if wanted.isdigit() and int(wanted) else mine
+
+
+class Simulator:
+    """A network on an engine. Making it lays out the weights once; runs do not change it."""
+
+    def __init__(self, network: ChipNetwork, placement: Placement, engine: Engine) -> None:
+        """Lay out weights and tables for counting."""
+        self._network, self._placement, self._engine = network, placement, engine
+        self._census = Census(network, Consequences(network, placement))
+        self._wide = {n for n, p in network.populations.items() if p.model in SIGMA_DELTA or not narrow(p)}
+        self._program = self._made()
+
+    def _made(self) -> Program:
+        populations = self._network.populations
+        layers = {n: self._layer(n) for n, p in populations.items() if p.model != "input"}
+        runners = {n: self._engine.ready(layer) for n, layer in layers.items()}
+        return Program(self._network, schedule(self._network), layers, runners, self._census)
+
+    def _layer(self, name: str) -> Layer:
+        population = self._network.populations[name]
+        return Layer(population, self._network.into(name), self._census.cuts(name), name in self._wide)
+
+    def run(
+        self,
+        inputs: Mapping[str, NDArray[np.integer[Any]]],
+        record: Collection[str] = (),
+        record_states: Collection[str] = (),
+        progress: Progress | None = None,
+        stop: StopRule | None = None,
+        chunk: int = CHUNK,
+    ) -> Simulation:
+        """Run a batch from the initial state; see `reference.simulate`.
+
+        Args:
+            inputs: per input population (B, T, *shape).
+            record: populations whose spikes are kept.
+            record_states: populations whose u and v are kept.
+            progress: called with (steps done, steps in all).
+            stop: ends samples early; then counts, trains and states end where each sample does.
+            chunk: steps computed at once; results do not depend on it.
+        """
+        while True:
+            try:
+                return self._run(inputs, record, record_states, progress, stop, chunk)
+            except EscapeError as error:
+                (name,) = error.args
+                if name in self._wide or name in self._network.inputs:
+                    raise
+                self._wide.add(name)
+                self._program = self._made()
+
+    def _run(
+        self,
+        inputs: Mapping[str, NDArray[np.integer[Any]]],
+        record: Collection[str],
+        record_states: Collection[str],
+        progress: Progress | None,
+        stop: StopRule | None,
+        chunk: int,
+    ) -> Simulation:
+        network = self._network
+        batch, length = next(iter(inputs.values())).shape[:2]
+        steps = length + network.depth
+        tape = Tape(network, record, record_states, batch, length)
+        watch = None if stop is None else Watch(stop, network.populations[stop.population], batch, length, steps)
+        flat = {name: data.reshape(batch, length, -1) for name, data in inputs.items()}
+        job = Job(flat, length, steps, chunk, self._census.books(batch, steps), tape, watch)
+        self._shards(job, batch, _meter(progress, batch, steps))
+        if watch is not None:
+            job.books.until(watch.used)
+            tape.until(watch.used)
+        choices = {name: runner.choice() for name, runner in self._program.runners.items()}
+        used = None if watch is None else watch.used
+        return Simulation(tape.spikes, tape.u, tape.v, job.books.activity(), choices, used)
+
+    def _shards(self, job: Job, batch: int, done: Callable[[int], None]) -> None:
+        size = threads()
+        parts = np.array_split(np.arange(batch), min(batch, size))
+        if size == 1:
+            Shard(self._program, job, parts[0], ALONE).run(done)
+            return
+        with ThreadPoolExecutor(size) as pool:
+            helpers = Team(pool, size) if len(parts) == 1 else ALONE
+            shards = [Shard(self._program, job, rows, helpers) for rows in parts]
+            others = [pool.submit(shard.run, done) for shard in shards[1:]]
+            shards[0].run(done)
+            wait(others)
+            for other in others:
+                other.result()
+
+
+def _meter(progress: Progress | None, batch: int, steps: int) -> Callable[[int], None]:
+    """Sum up the sample-steps of all shards and say how far the batch is."""
+    if progress is None:
+        return lambda more: None
+    so_far, lock = [0], Lock()
+
+    def done(more: int) -> None:
+        with lock:
+            so_far[0] += more
+            progress(so_far[0] // batch, steps)
+
+    return done
