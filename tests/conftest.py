@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from hypothesis import settings
+from zoo_data import write_tiny_nmnist
 
 # Test processes run side by side, one per core: more threads in each only get in each other's way. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +27,14 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the real recordings in {SHARED}, which this machine does not have")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_nmnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ``nmnist.npz`` of 120 made-up recordings, for the zoo's own machinery."""
+    path = tmp_path_factory.mktemp("nmnist") / "nmnist.npz"
+    write_tiny_nmnist(path)
+    return path
 
 
 NirWriter = Callable[[Mapping[str, Mapping[str, Any]], Sequence[tuple[str, str]]], Path]

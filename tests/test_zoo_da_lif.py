@@ -1,0 +1,100 @@
+"""DA-LIF: what is learnt, what the chip makes of it, and the claims on real recordings (slow)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeport.converters.network import Network, Neuron
+from spikeport.deploy.zoo import da_lif
+from spikeport.deploy.zoo.da_lif import Chip, Result, best_of_grid
+from spikeport.deploy.zoo.deployed import deploy_run
+from spikeport.deploy.zoo.reproduction import trained
+from spikeport.errors import UnsupportedOnChipError
+from spikeport.models.da_lif.recipe import RECIPE, DALIFConfig, build
+from spikeport.models.network import neurons_of
+
+SMALL: dict[str, Any] = {"epochs": 2, "steps": 4, "hidden": 24, "held_out": 20}
+
+
+def test_per_step_constants_train_but_do_not_deploy(tiny_nmnist: Path, tmp_path: Path) -> None:
+    run, chosen, figures = trained("da-lif", SMALL | {"neuron": "per-step"}, tiny_nmnist, tmp_path / "run")
+    assert 0 < figures["neurons1.decay"] < 1
+    with pytest.raises(UnsupportedOnChipError, match="neurons1: its membrane decay changes from step to step"):
+        deploy_run(run, chosen, "loihi2")
+
+
+@pytest.mark.parametrize(("neuron", "learns"), [("da-lif", 2), ("da-lif-sigmoid", 2), ("plif", 1), ("lif", 0)])
+def test_each_kind_learns_its_own_constants_per_layer(neuron: Any, learns: int) -> None:
+    net = build(DALIFConfig(neuron=neuron, decay=0.6, gain=0.4))
+    spiking = [part for _, part in neurons_of(net) if part.spiking]
+    assert [len(list(part.parameters())) for part in spiking] == [learns, learns]
+    for part in spiking:
+        (constants,) = part.constants()
+        assert constants.membrane_decay.item() == pytest.approx(0.6)
+        assert constants.input_gain is not None
+        assert constants.input_gain.item() == pytest.approx(0.4)
+
+
+def test_late_task_is_silent_in_its_second_half(tiny_nmnist: Path, tmp_path: Path) -> None:
+    run, _, _ = trained("da-lif", SMALL | {"epochs": 1, "late": True}, tiny_nmnist, tmp_path / "run")
+    frames = RECIPE.samples(run).train.frames
+    assert frames.shape[1] == 4
+    assert frames[:, :2].any()
+    assert not frames[:, 2:].any()
+
+
+def test_folding_alpha_away_changes_no_answer(tiny_nmnist: Path, tmp_path: Path) -> None:
+    run, chosen, _ = trained("da-lif", SMALL, tiny_nmnist, tmp_path / "run")
+    deployed = deploy_run(run, chosen, "loihi2")
+    plain = da_lif.plain(deployed.network)
+    gains = [n.input_gain for n in plain.nodes.values() if isinstance(n, Neuron)]
+    assert all(gain == 1 for gain in gains)
+    assert not np.array_equal(plain.nodes["fc1"].weight, deployed.network.nodes["fc1"].weight)
+    assert da_lif.folding_agreement(run, deployed) == 1.0
+
+
+def test_layers_that_nearly_fall_silent_are_warned_about(tiny_nmnist: Path, tmp_path: Path) -> None:
+    lively = {"neuron": "lif", "decay": 0.9, "gain": 1.0}
+    run, chosen, _ = trained("da-lif", SMALL | lively, tiny_nmnist, tmp_path / "run")
+    quiet = replace(chosen, network=lambda given: _deaf(chosen.network(given)))
+    warned = {f.where for f in deploy_run(run, quiet, "loihi2").findings if f.code == "nearly-silent"}
+    assert warned == {"neurons1", "neurons2"}
+    assert "nearly-silent" not in {f.code for f in deploy_run(run, chosen, "loihi2").findings}
+
+
+def _deaf(network: Network) -> Network:
+    nodes = dict(network.nodes)
+    for name in ("neurons1", "neurons2"):
+        nodes[name] = replace(nodes[name], threshold=np.float32(50.0) * nodes[name].threshold)
+    return replace(network, nodes=nodes)
+
+
+def result(accuracy: float) -> Result:
+    chip = Chip(accuracy, 1.0, {})
+    return Result((0.9, 0.9), accuracy, chip, chip, 0.1, 1.0)
+
+
+def test_best_fixed_decay_of_a_seed_is_chosen_on_the_other_seeds() -> None:
+    found = {name: [result(0.5), result(0.5), result(0.5)] for name in da_lif.FIXED}
+    first, second = da_lif.FIXED[:2]
+    found[first] = [result(0.6), result(0.1), result(0.1)]
+    found[second] = [result(0.5), result(0.8), result(0.8)]
+    best, names = best_of_grid(found)
+    assert names == [second, second, second]
+    assert [r.accuracy for r in best] == [0.5, 0.8, 0.8]
+
+
+@pytest.mark.slow
+def test_late_decision_needs_the_slow_decay_that_da_lif_finds(shared_data: Path, tmp_path: Path) -> None:
+    found = {}
+    for variant in ("LIF tau=2", "DA-LIF"):
+        runs = [da_lif._run(da_lif.LATE, variant, seed, shared_data, tmp_path) for seed in range(3)]
+        found[variant] = [da_lif._result(*run) for run in runs]
+    mean = {variant: np.mean([r.accuracy for r in results]) for variant, results in found.items()}
+    assert mean["DA-LIF"] > mean["LIF tau=2"] + 0.05
+    assert min(decay for r in found["DA-LIF"] for decay in r.decays) > 0.8
+    assert all(r.folded == 1.0 for r in found["DA-LIF"])
+    assert abs(np.mean([r.fine.accuracy for r in found["DA-LIF"]]) - mean["DA-LIF"]) <= 0.005
