@@ -66,12 +66,18 @@ def shared_kernels(conv: Conv2d, start: int, stop: int) -> tuple[Ints, Ints]:
     counts, copies = [], []
     for whole, pieces in _by_group(conv, start, stop, plane):
         hits = [landing >= 0] * (whole > 0) + [(landing >= a) & (landing < b) for a, b in pieces]
-        patterns = np.unique(np.concatenate(hits, axis=1), axis=0)
+        patterns = _distinct_rows(np.concatenate(hits, axis=1))
         per_part = patterns.reshape(len(patterns), len(hits), -1).sum(2)
         weights = np.array([whole] * (whole > 0) + [1] * len(pieces))
         counts.append(per_part @ weights)
         copies.append(np.full(len(patterns), conv.source_shape[0] // conv.groups))
     return np.concatenate(counts), np.concatenate(copies)
+
+
+def _distinct_rows(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Each different row once, in any order."""
+    packed = np.packbits(rows, axis=1)
+    return rows[list({row.tobytes(): index for index, row in enumerate(packed)}.values())]
 
 
 def _by_group(conv: Conv2d, start: int, stop: int, plane: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
