@@ -105,7 +105,7 @@ class Forward:
     def _start(self, name: str, batch: int) -> Registers:
         p = self._network.populations[name]
         u, v = (_flat(p, x).expand(batch, p.size) for x in (p.u_init, p.v_init))
-        return Registers(u, v, torch.zeros((batch, p.size), dtype=torch.int64))
+        return Registers(u, v, torch.full((batch, p.size), p.hold_init))
 
     def _arrive(self, synapses: Synapses, weights: Tensor, source: _Trains, start: int, stop: int) -> Tensor:
         """a of steps ``start`` .. ``stop`` - 1 from one group: each delay's sum is shifted on its own."""
