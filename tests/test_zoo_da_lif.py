@@ -91,8 +91,8 @@ def test_best_fixed_decay_of_a_seed_is_chosen_on_the_other_seeds() -> None:
 def test_late_decision_needs_the_slow_decay_that_da_lif_finds(shared_data: Path, tmp_path: Path) -> None:
     found = {}
     for variant in ("LIF tau=2", "DA-LIF"):
-        runs = [da_lif._run(da_lif.LATE, variant, seed, shared_data, tmp_path) for seed in range(3)]
-        found[variant] = [da_lif._result(*run) for run in runs]
+        runs = [da_lif.run_of(da_lif.LATE, variant, seed, shared_data, tmp_path) for seed in range(3)]
+        found[variant] = [da_lif.result_of(*run) for run in runs]
     mean = {variant: np.mean([r.accuracy for r in results]) for variant, results in found.items()}
     assert mean["DA-LIF"] > mean["LIF tau=2"] + 0.05
     assert min(decay for r in found["DA-LIF"] for decay in r.decays) > 0.8

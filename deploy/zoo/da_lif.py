@@ -94,27 +94,29 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
             results[task][variant] = []
             for seed in seeds:
                 step(f"{task}, {variant}, seed {seed}")
-                results[task][variant].append(_result(*_run(task, variant, seed, data, folder)))
+                results[task][variant].append(result_of(*run_of(task, variant, seed, data, folder)))
     step("Lava")
     checked = {task: _fine_with_frames(task, seeds[0], data, folder) for task in TASKS}
     tables = (*(_table(task, found) for task, found in results.items()), _energy_table(results))
     return Reproduction("da-lif", tuple(seeds), tables, (*_claims(results), lava_claim(checked)))
 
 
-def _run(
+def run_of(
     task: str, variant: str, seed: int, data: Path, folder: Path
 ) -> tuple[RunFolder[DALIFConfig], Recipe[DALIFConfig], Figures]:
+    """The finished training of one variant on one task; its folder lies under ``folder``."""
     settings = {**TASKS[task], **VARIANTS[variant], "seed": seed}
     name = f"{task}-{variant}-{seed}".replace(" ", "-").replace(",", "")
     return trained("da-lif", settings, data, folder / name)
 
 
 def _fine_with_frames(task: str, seed: int, data: Path, folder: Path) -> tuple[Deployment, NDArray[Any]]:
-    run, recipe, _ = _run(task, "DA-LIF", seed, data, folder)
+    run, recipe, _ = run_of(task, "DA-LIF", seed, data, folder)
     return deploy_run(run, recipe, TARGET, options=FINE).deployment, samples(run).test.frames
 
 
-def _result(run: RunFolder[DALIFConfig], recipe: Recipe[DALIFConfig], figures: Figures) -> Result:
+def result_of(run: RunFolder[DALIFConfig], recipe: Recipe[DALIFConfig], figures: Figures) -> Result:
+    """A finished training on the chip, both ways."""
     chip, fine = deploy_run(run, recipe, TARGET), deploy_run(run, recipe, TARGET, options=FINE)
     return Result(
         decays=tuple(value for name, value in figures.items() if name.endswith(".decay")),
