@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from spikeport.deploy.compare.assemble import assemble
 from spikeport.deploy.compare.circuit_float import execute
 from spikeport.deploy.compare.effects import ALL, NONE
 from spikeport.deploy.compare.pair import Pair, pair
-from spikeport.errors import DataError, SpikeportError
+from spikeport.errors import SpikeportError
 
 STEPS = 25
 
@@ -105,7 +106,7 @@ def test_relays_and_graded_input_are_exact_too() -> None:
     nodes |= {"lif": Neuron(f(0.9), f(1.0)), "far": Delay(np.asarray(80)), "fc2": Linear(f([[0.7]]))}
     nodes |= {"sum": Neuron(f(0.95), f(1.0), spiking=False), "out": Output((1,))}
     chain = ["in", "late", "fc", "lif", "far", "fc2", "sum", "out"]
-    net = network(nodes, *zip(chain, chain[1:], strict=False))
+    net = network(nodes, *pairwise(chain))
     given = np.random.default_rng(0).integers(0, 4, (2, 120, 3))
     codec = spikeport.codec_for(net, "spikes:max_spikes=3")
     deployment = spikeport.compile(net, "loihi2", given, codec)

@@ -60,12 +60,14 @@ def test_the_published_networks_are_told_apart(shared_data: Path) -> None:
 
 
 def test_a_sample_belongs_to_modules_and_a_dialect_to_nir(model: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.nir: a sample traces a live module"):
+    with pytest.raises(ModelError, match=r"model\.nir: a sample \(and its axes\) traces a live module"):
         read(model, np.zeros((1, 4)))  # type: ignore[call-overload]
     onnx = model.with_name("a.onnx")
     onnx.write_bytes(ONNX_START)
     with pytest.raises(ModelError, match=r"a\.onnx: a dialect and a dt belong to a NIR file; an ONNX file needs"):
         read(onnx, dialect="nir")
+    with pytest.raises(ModelError, match="Sequential: a live module is read by running it once: give a sample"):
+        read(torch.nn.Sequential())  # type: ignore[call-overload]
     with pytest.raises(ModelError, match="Sequential: a live module says itself what it means"):
         read(torch.nn.Sequential(), dialect="nir")  # type: ignore[call-overload]
 

@@ -22,6 +22,8 @@ from spikeport.errors import ModelError
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from spikeport.converters.read.modules.read import Sample
+
 Kind: TypeAlias = Literal["nir", "netx", "onnx", "arrays", "archive", "deployment", "unknown"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -39,22 +41,31 @@ _LATEST_IR = 0x3F
 
 @overload
 def read(
-    source: Module, sample: Any | None = None, dialect: None = None, dt: float | None = None
-) -> Network: ...  # pragma: no cover
+    source: Module, sample: Sample, dialect: None = None, dt: float | None = None, axes: str | None = None
+) -> Network: ...
+
+
 @overload
 def read(
     source: str | Path, sample: None = None, dialect: str | None = None, dt: float | None = None
-) -> Network | ChipNetwork: ...  # pragma: no cover
+) -> Network | ChipNetwork: ...
+
+
 def read(
-    source: str | Path | Module, sample: Any | None = None, dialect: str | None = None, dt: float | None = None
+    source: str | Path | Module,
+    sample: Sample | None = None,
+    dialect: str | None = None,
+    dt: float | None = None,
+    axes: str | None = None,
 ) -> Network | ChipNetwork:
     """Read a model.
 
     Args:
         source: a file's path, or a live torch module (snnTorch, Norse, Sinabs, SpikingJelly, Rockpool, plain torch).
-        sample: of a module: one input (1, T, *shape) or (1, *shape) with which its wiring is traced.
+        sample: of a module: an input with which its wiring is traced (any numbers, the shape matters).
         dialect: of a NIR file: what its framework means by its nodes (`spikeport.converters.read.dialects`).
         dt: seconds per step, of NIR files and modules that do not say it.
+        axes: of a module: what the sample's leading axes are, where that is open: "TB", "BT", "B" or "T".
 
     Returns:
         A Network; of a lava-dl ``.net`` file, whose numbers are the chip's own integers, a ChipNetwork.
@@ -64,10 +75,10 @@ def read(
         UnsupportedNodeError, DialectError: see the readers.
     """
     if not isinstance(source, str | Path):
-        return _module(source, sample, dialect, dt)
+        return _module(source, sample, dialect, dt, axes)
     path = Path(source)
-    if sample is not None:
-        raise ModelError(f"{path.name}: a sample traces a live module; a file needs none. Leave it out.")
+    if sample is not None or axes is not None:
+        raise ModelError(f"{path.name}: a sample (and its axes) traces a live module; a file needs none.")
     kind = kind_of_file(path)
     if kind != "nir" and (dialect, dt) != (None, None):
         raise ModelError(f"{path.name}: a dialect and a dt belong to a NIR file; {_WHAT[kind]} needs neither.")
@@ -105,16 +116,18 @@ _WAY: dict[Kind, str] = {
 }
 
 
-def _module(source: Any, sample: Any | None, dialect: str | None, dt: float | None) -> Network:
+def _module(source: Any, sample: Sample | None, dialect: str | None, dt: float | None, axes: str | None) -> Network:
     from torch.nn import Module
 
     if not isinstance(source, Module):
         raise ModelError(f"a {type(source).__name__} is no model. {_READABLE}")
     if dialect is not None:
         raise ModelError(f"{type(source).__name__}: a live module says itself what it means; leave the dialect out.")
+    if sample is None:
+        raise ModelError(f"{type(source).__name__}: a live module is read by running it once: give a sample input.")
     from spikeport.converters.read.modules.read import read_module
 
-    return read_module(source, sample, dt=dt)
+    return read_module(source, sample, dt=dt, axes=axes)
 
 
 def kind_of_file(path: Path) -> Kind:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from spikeport.deploy.cli.compare import compare
 from spikeport.deploy.cli.compile import compile_model
 from spikeport.deploy.cli.demo import demo
 from spikeport.deploy.cli.doctor import doctor
@@ -43,6 +44,7 @@ app.command("inspect")(inspect)
 app.command("compile")(compile_model)
 app.command("run")(run_model)
 app.command("finetune")(finetune_model)
+app.command("compare")(compare)
 app.command("estimate")(estimate)
 app.command("verify")(verify)
 app.command("export-lava")(export_lava)

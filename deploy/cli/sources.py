@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.data import Data, load_data
 from spikeport.deploy.encode import Encoder, check_shape
-from spikeport.errors import DataError, DeploymentFileError, ModelError
+from spikeport.errors import DataError, DeploymentFileError, DialectError, ModelError
 from spikeport.models.data.events import Binning
 from spikeport.models.data.npz import Archive
 
@@ -63,6 +63,24 @@ def read_spiking(path: Path, dialect: str | None, dt: float | None) -> Network:
     network = read_network(path, dialect, dt)
     refuse_conventional(network, str(path))
     return network
+
+
+def read_as_compiled(path: Path, deployment: Deployment, dialect: str | None, dt: float | None) -> Network:
+    """The trained network in the dialect that the deployment was compiled under, where none is named.
+
+    Raises:
+        ModelError, UnsupportedOnChipError: as `read_spiking`.
+    """
+    from spikeport.converters.read.source import kind_of_file
+
+    made = deployment.provenance.dialect
+    if (dialect, dt) != (None, None) or not made or kind_of_file(path) != "nir":
+        return read_spiking(path, dialect, dt)
+    try:
+        network = read_spiking(path, None, None)
+    except DialectError:
+        return read_spiking(path, made, None)
+    return network if network.dialect == made else read_spiking(path, made, None)
 
 
 def read_deployment(path: Path) -> Deployment:

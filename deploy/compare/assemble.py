@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_LIMIT, bias
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Population, Sparse, Synapses
 from spikeport.converters.circuit import Connection, ConvMap, DenseMap, FloatMap, FloatPopulation, SparseWeights
+from spikeport.converters.network import Array
 from spikeport.converters.passes.quantize.registers import STATE_UNIT, bias_registers, flat
 from spikeport.deploy.compare.effects import Effects
 from spikeport.deploy.compare.pair import IdealNeuron, Pair
@@ -133,10 +134,10 @@ def _with_chip_levels(cell: Cell, chip: Population, unit: float) -> Cell:
     step = unit / chip.scale
     return replace(
         cell,
-        threshold=chip.vth * (STATE_UNIT * step),
+        threshold=np.asarray(chip.vth * (STATE_UNIT * step), np.float64),
         comparison=">",
-        amount=chip.reset * (STATE_UNIT * step),
-        v_min=cell.v_min if chip.v_min is None else chip.v_min * step,
+        amount=np.asarray(chip.reset * (STATE_UNIT * step), np.float64),
+        v_min=cell.v_min if chip.v_min is None else np.asarray(chip.v_min * step, np.float64),
     )
 
 
@@ -144,7 +145,7 @@ def _kept(loss: Ints) -> Floats:
     return np.asarray((DECAY_UNITY - loss) / DECAY_UNITY)
 
 
-def _flat(x: Floats, p: FloatPopulation) -> Floats:
+def _flat(x: Array, p: FloatPopulation) -> Floats:
     values = np.asarray(x, np.float64)
     return values if values.ndim == 0 else np.broadcast_to(values, p.shape).reshape(-1)
 

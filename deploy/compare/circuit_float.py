@@ -99,17 +99,17 @@ def _run(stage: _Stage, batch: int, steps: int) -> None:
 
 def arriving(wire: Wire, train: Floats) -> Floats:
     """What a wire delivers over all steps, (B, steps, n_target)."""
-    total = 0.0
+    total: Floats = np.zeros(())
     for term in wire.terms:
         deliver = ready(term.weights)
         for heard in _bins(wire, term, train):
             frames = _seen(term, heard).reshape(-1, train.shape[2])
             total = total + _sum(term, deliver(frames)).reshape(*train.shape[:2], -1)
-    return np.asarray(total)
+    return total
 
 
 def _bins(wire: Wire, term: Term, train: Floats) -> Iterator[Floats]:
-    """The train as it is heard; apart by delay where each delay's sum is rounded on its own (`PyDelayDenseModelBitAcc`)."""
+    """The train as it is heard; apart by delay where each sum is rounded on its own (`PyDelayDenseModelBitAcc`)."""
     if not term.floors or not isinstance(wire.lag, np.ndarray):
         yield lagged(train, wire.lag)
         return
@@ -136,9 +136,9 @@ class _Loop:
 
     def at(self, train: Floats, t: int) -> Floats:
         """What it delivers at step t, (B, n_target)."""
-        total = 0.0
+        total: Floats = np.zeros(())
         for lag in self.lags:
             heard = sent_before(train, t, lag) * (np.asarray(self.wire.lag) == lag)
             for term, deliver in self.maps:
                 total = total + _sum(term, deliver(_seen(term, heard)))
-        return np.asarray(total)
+        return total

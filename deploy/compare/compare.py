@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.network import Network
 from spikeport.deploy.compare.comparison import Comparison
-from spikeport.deploy.compare.layers import Measure
+from spikeport.deploy.compare.layers import MEASURE, Measure
 from spikeport.deploy.compare.pair import pair
 from spikeport.deploy.compare.work import Work
 from spikeport.deploy.deployment import Deployment
@@ -31,7 +31,7 @@ def compare(
     labels: NDArray[np.integer] | None = None,
     *,
     effects: bool = True,
-    measure: Measure = Measure(),
+    measure: Measure = MEASURE,
     progress: Progress | None = None,
 ) -> Comparison:
     """Run both on ``data`` and hold everything against each other.

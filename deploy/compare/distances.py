@@ -44,15 +44,18 @@ def van_rossum(first: NDArray[Any], second: NDArray[Any], tau: float) -> NDArray
 
 
 def edits(first: NDArray[Any], second: NDArray[Any], cost: float, window: int) -> Edits | None:
-    """Victor-Purpura distance and coincidences over all trains of (B, T, n); None where a train has too many spikes."""
-    rows = [
-        np.ascontiguousarray(np.moveaxis(x, 1, 2).reshape(-1, x.shape[1]).astype(np.int64)) for x in (first, second)
-    ]
-    busiest = max(int(row.sum(1).max(initial=0)) for row in rows)
-    if busiest > MOST_SPIKES or any(row.min(initial=0) < 0 for row in rows):
+    """Sums over all trains of (B, T, n); None where a train has more than `MOST_SPIKES`, or payloads with a sign."""
+    ours, theirs = _rows(first), _rows(second)
+    busiest = max(int(rows.sum(1).max(initial=0)) for rows in (ours, theirs))
+    if busiest > MOST_SPIKES or min(ours.min(initial=0), theirs.min(initial=0)) < 0:
         return None
-    distance, matches = _edits(*rows, float(cost), window, busiest)
+    distance, matches = _edits(ours, theirs, float(cost), window, busiest)
     return Edits(float(distance), int(matches))
+
+
+def _rows(trains: NDArray[Any]) -> NDArray[np.int64]:
+    """One train per row, (B · n, T)."""
+    return np.ascontiguousarray(np.moveaxis(trains, 1, 2).reshape(-1, trains.shape[1]).astype(np.int64))
 
 
 @kernel

@@ -26,6 +26,9 @@ class Measure:
     window: int = 2
 
 
+MEASURE = Measure()
+
+
 @dataclass(frozen=True)
 class LayerComparison:
     """One layer over all samples. Membranes are in the trained network's units, after resets.
@@ -40,7 +43,8 @@ class LayerComparison:
         victor_purpura: mean distance per spike train; None where trains have too many spikes.
         victor_purpura_share: the same as a share of the most it could be, all spikes of both.
         membrane_rms, membrane_worst: distance of the membranes, over all neurons and steps.
-        membrane_rms_before: RMS of it before each neuron's first differing spike: what arithmetic alone does.
+        membrane_rms_before: RMS of it before the sample's first differing spike in any layer: what arithmetic alone
+            does; None where every sample begins with a difference.
         threshold: median distance of the threshold from the reset, to hold those against; None for readouts.
         differing_samples: samples in which any spike of the layer differs.
     """
@@ -59,7 +63,7 @@ class LayerComparison:
     victor_purpura_share: float | None
     membrane_rms: float
     membrane_worst: float
-    membrane_rms_before: float
+    membrane_rms_before: float | None
     threshold: float | None
     differing_samples: int
 
@@ -90,15 +94,14 @@ class LayerTally:
             self.sums["purpura"] += found.distance
             self.matches += found.matches
 
-    def membranes(self, trained: Floats, chip: Floats, differing: NDArray[np.bool_]) -> None:
-        """Membranes (B, T, n) in trained units; ``differing``: spikes that differ."""
+    def membranes(self, trained: Floats, chip: Floats, before: NDArray[np.bool_]) -> None:
+        """Membranes (B, T, n) in trained units; ``before`` (B, T): nothing has differed yet, in any layer."""
         _, self.steps, self.neurons = trained.shape
         error = np.abs(chip - trained)
-        before = ~np.logical_or.accumulate(differing, axis=1)
         self.sums["square"] += float((error**2).sum())
         self.sums["before"] += float((error[before] ** 2).sum())
         self.values += error.size
-        self.values_before += int(before.sum())
+        self.values_before += int(before.sum()) * self.neurons
         self.worst = max(self.worst, float(error.max(initial=0.0)))
 
     def finish(self) -> LayerComparison:
@@ -120,7 +123,7 @@ class LayerTally:
             victor_purpura_share=(sums["purpura"] / both if both else 0.0) if self.counted else None,
             membrane_rms=_root(sums["square"], self.values),
             membrane_worst=self.worst,
-            membrane_rms_before=_root(sums["before"], self.values_before),
+            membrane_rms_before=_root(sums["before"], self.values_before) if self.values_before else None,
             threshold=self.threshold,
             differing_samples=self.differing,
         )

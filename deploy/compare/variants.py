@@ -12,6 +12,8 @@ from spikeport.deploy.compare.comparison import Variant
 from spikeport.deploy.compare.program import Cell, Floats, Program
 from spikeport.deploy.decode import Decoder, decode
 
+Train = NDArray[np.floating] | NDArray[np.integer]
+
 
 def on_input_clock(cell: Cell, train: Floats, length: int) -> Floats:
     """A train or membrane (B, steps, n) from the network's step 0 on, (B, length, n)."""
@@ -35,7 +37,7 @@ class VariantTally:
         self.apart = self.size = 0.0
         self.layers: dict[str, list[float]] = {}
 
-    def add(self, output: Floats, reference: Floats, trains: Mapping[str, Floats], known: Mapping[str, Floats]) -> None:
+    def add(self, output: Floats, reference: Floats, trains: Mapping[str, Train], known: Mapping[str, Floats]) -> None:
         """One batch: outputs (B, T, n), and per spiking layer trains (B, T, n) against the trained network's."""
         self.classes.append(decode(self.decoder, output).classes)
         power = 2 if self.readout else 1

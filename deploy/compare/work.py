@@ -27,8 +27,6 @@ from spikeport.deploy.encode import Encoded, Spikes, largest
 BUDGET = 1 << 22
 """Neurons × steps × samples whose states are held at once: a dozen arrays of this size, 32 MiB each."""
 
-Bools = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -80,8 +78,8 @@ class Work:
 
     def batch_size(self, data: NDArray[Any]) -> int:
         """Samples at once, within `BUDGET`."""
-        neurons = sum(p.size for p in self.pair.chip.populations.values())
-        return max(1, BUDGET // max(neurons * self._encoded(data[:1], 0).spikes.shape[1], 1))
+        states = sum(p.size for p in self.pair.chip.populations.values()) * self._encoded(data[:1], 0).spikes.shape[1]
+        return max(1, BUDGET // max(int(states), 1))
 
     def _encoded(self, data: NDArray[Any], first: int) -> Encoded:
         (source,) = self.pair.chip.inputs
@@ -131,15 +129,15 @@ class Work:
         tally.add(output, batch.reference, trains, batch.trained)
 
     def _add_layers(self, batch: Batch, off: Trace, on: Trace) -> None:
-        differing: dict[str, Bools] = {}
+        differing = {name: batch.trained[name] != batch.chip[name] for name in self.spiking}
+        parted = [wrong.any(2) for wrong in differing.values()]
+        ever = np.logical_or.accumulate(np.logical_or.reduce(parted), axis=1) if parted else np.zeros((1, 1), np.bool_)
         for name, layer in self.layers.items():
-            sides = zip((self.off, self.on), (off, on), strict=True)
-            trained, chip = (_membrane(program, trace, name, batch.length) for program, trace in sides)
-            wrong = np.zeros(trained.shape, np.bool_)
             if layer.spiking:
                 layer.spikes(batch.trained[name], batch.chip[name])
-                differing[name] = wrong = batch.trained[name] != batch.chip[name]
-            layer.membranes(trained, chip, wrong)
+            sides = zip((self.off, self.on), (off, on), strict=True)
+            trained, chip = (_membrane(program, trace, name, batch.length) for program, trace in sides)
+            layer.membranes(trained, chip, np.broadcast_to(~ever, trained.shape[:2]))
         place = earliest(differing, batch.first)
         if place is not None and (self.first is None or place.step < self.first.place.step):
             self.first = self._difference(place, batch, off, on)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spikeport.converters.write.nir import write_nir as write
     from spikeport.deploy.backends.float import run_float
     from spikeport.deploy.codec import Codec
+    from spikeport.deploy.compare.compare import compare
     from spikeport.deploy.compile import CompileOptions, codec_for
     from spikeport.deploy.compile import compile_network as compile
     from spikeport.deploy.data import load_data
@@ -26,6 +27,7 @@ __all__ = [
     "Deployment",
     "Profile",
     "codec_for",
+    "compare",
     "compile",
     "list_profiles",
     "load_data",
@@ -42,6 +44,7 @@ _HOMES = {
     "Deployment": ("deploy.deployment", "Deployment"),
     "Profile": ("hw_profiles.profile", "Profile"),
     "codec_for": ("deploy.compile", "codec_for"),
+    "compare": ("deploy.compare.compare", "compare"),
     "compile": ("deploy.compile", "compile_network"),
     "list_profiles": ("hw_profiles.profile", "list_profiles"),
     "load_data": ("deploy.data", "load_data"),
