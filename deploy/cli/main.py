@@ -11,6 +11,7 @@ import typer
 
 from spikeport.deploy.cli.compare import compare
 from spikeport.deploy.cli.compile import compile_model
+from spikeport.deploy.cli.convert import convert_model
 from spikeport.deploy.cli.demo import demo
 from spikeport.deploy.cli.doctor import doctor
 from spikeport.deploy.cli.estimate import estimate
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("inspect")(inspect)
+app.command("convert")(convert_model)
 app.command("compile")(compile_model)
 app.command("run")(run_model)
 app.command("finetune")(finetune_model)

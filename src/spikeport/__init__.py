@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from spikeport.deploy.compare.compare import compare
     from spikeport.deploy.compile import CompileOptions, codec_for
     from spikeport.deploy.compile import compile_network as compile
+    from spikeport.deploy.conversion.convert import convert
+    from spikeport.deploy.conversion.options import ConvertOptions
     from spikeport.deploy.data import load_data
     from spikeport.deploy.deployment import Deployment
     from spikeport.hw_profiles.profile import Profile, list_profiles, load_profile
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Codec",
     "CompileOptions",
+    "ConvertOptions",
     "Deployment",
     "Profile",
     "codec_for",
     "compare",
     "compile",
+    "convert",
     "list_profiles",
     "load_data",
     "load_profile",
@@ -41,11 +45,13 @@ __all__ = [
 _HOMES = {
     "Codec": ("deploy.codec", "Codec"),
     "CompileOptions": ("deploy.compile", "CompileOptions"),
+    "ConvertOptions": ("deploy.conversion.options", "ConvertOptions"),
     "Deployment": ("deploy.deployment", "Deployment"),
     "Profile": ("hw_profiles.profile", "Profile"),
     "codec_for": ("deploy.compile", "codec_for"),
     "compare": ("deploy.compare.compare", "compare"),
     "compile": ("deploy.compile", "compile_network"),
+    "convert": ("deploy.conversion.convert", "convert"),
     "list_profiles": ("hw_profiles.profile", "list_profiles"),
     "load_data": ("deploy.data", "load_data"),
     "load_profile": ("hw_profiles.profile", "load_profile"),

@@ -1,0 +1,1 @@
+"""Conventional networks to spiking and sigma-delta ones."""

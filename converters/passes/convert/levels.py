@@ -1,0 +1,123 @@
+"""How large each channel of an activation becomes on calibration data, and the levels that follow from it.
+
+A histogram per channel instead of all values: its size does not grow with the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.network import Array, Shape
+
+BINS = 1024
+LEAST_SHARE = 0.02
+"""A channel's level is at least this share of its layer's: what was hardly seen may be larger on other data."""
+TRIED = np.linspace(0.2, 1.2, 41)
+"""Levels that `least_error` tries, as shares of the largest value seen."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Histograms of an activation's values above zero.
+
+    Attributes:
+        shape: of the activation, one sample; its first axis counts channels.
+        top: (C,) largest value of each channel.
+        counts: (C, BINS) values in each of BINS equal parts of 0 .. top.
+        values: how many values each channel gave, zeros included.
+    """
+
+    shape: Shape
+    top: Floats
+    counts: NDArray[np.int64]
+    values: int = 0
+
+    @property
+    def centres(self) -> Floats:
+        """(C, BINS) values in the middle of each bin."""
+        return self.top[:, None] * (np.arange(BINS) + 0.5) / BINS
+
+
+def empty(shape: Shape, top: Floats) -> Levels:
+    """No values yet; ``top`` (C,) as found in a first pass over the data (`tops`)."""
+    return Levels(shape, top, np.zeros((len(top), BINS), np.int64))
+
+
+def tops(values: Array) -> Floats:
+    """Largest value per channel, at least 0; ``values`` (B, C, ...)."""
+    return np.asarray(_by_channel(values).max(1, initial=0.0), np.float64)
+
+
+def counted(levels: Levels, values: Array) -> Levels:
+    """``levels`` and the ``values`` (B, C, ...) of one more batch."""
+    rows = _by_channel(values)
+    scale = np.divide(BINS, levels.top, out=np.zeros_like(levels.top), where=levels.top > 0)
+    place = np.clip(rows * scale[:, None], 0, BINS - 1).astype(np.int64)
+    flat = (place + np.arange(len(rows))[:, None] * BINS)[rows > 0]
+    found = np.bincount(flat, minlength=levels.counts.size).reshape(levels.counts.shape)
+    return replace(levels, counts=levels.counts + found, values=levels.values + rows.shape[1])
+
+
+def percentile(levels: Levels, share: float, per_channel: bool) -> Floats:
+    """The level (C,) below which ``share`` (0 .. 1) of the values above zero lie, to one bin; 1 where all are zero.
+
+    Source: Rueckauer et al. 2017, Front. Neurosci. 11:682, section 2.2.2 (they count zeros, too).
+    """
+    whole = _percentile(*_merged(levels), share)
+    return _floored(_percentile(levels.counts, levels.top, share), float(whole[0]), per_channel)
+
+
+def least_error(levels: Levels, steps: int, per_channel: bool) -> Floats:
+    """The level (C,) at which rates of ``steps`` steps are nearest to the values in the mean square; 1 where all are 0.
+
+    A rate is λ / T · clip(round(T · a / λ), 0, T): a small λ cuts large values off, a large one rounds all coarsely.
+    """
+    whole = _least_error(*_merged(levels), steps)
+    return _floored(_least_error(levels.counts, levels.top, steps), float(whole[0]), per_channel)
+
+
+def spread(per_channel: Floats, shape: Shape) -> Array:
+    """One value per channel so that it broadcasts to ``shape``; 0-d where all are equal."""
+    values = per_channel.astype(np.float32)
+    if np.ptp(values) == 0:
+        return values[0].reshape(())
+    return values.reshape(-1, *[1] * (len(shape) - 1))
+
+
+def _by_channel(values: Array) -> Array:
+    """(C, everything else)."""
+    return np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+
+
+def _merged(levels: Levels) -> tuple[NDArray[np.int64], Floats]:
+    """All channels as one: counts (1, BINS) and top (1,)."""
+    highest = float(levels.top.max(initial=0.0))
+    if highest == 0.0:
+        return np.zeros((1, BINS), np.int64), np.zeros(1)
+    place = np.minimum((levels.centres / highest * BINS).astype(np.int64), BINS - 1)
+    counts = np.bincount(place.reshape(-1), weights=levels.counts.reshape(-1).astype(np.float64), minlength=BINS)
+    return counts[None].astype(np.int64), np.array([highest])
+
+
+def _floored(found: Floats, whole: float, per_channel: bool) -> Floats:
+    if whole == 0.0:
+        return np.ones_like(found)
+    return np.maximum(found, LEAST_SHARE * whole) if per_channel else np.full_like(found, whole)
+
+
+def _percentile(counts: NDArray[np.int64], top: Floats, share: float) -> Floats:
+    cumulative = counts.cumsum(1)
+    bins = (cumulative < share * cumulative[:, -1:]).sum(1) + 1
+    return np.where(cumulative[:, -1] > 0, top * np.minimum(bins, BINS) / BINS, 0.0)
+
+
+def _least_error(counts: NDArray[np.int64], top: Floats, steps: int) -> Floats:
+    share = (np.arange(BINS) + 0.5) / BINS
+    rates = TRIED[:, None] / steps * np.clip(np.rint(share * steps / TRIED[:, None]), 0, steps)
+    errors = counts @ ((share - rates) ** 2).T
+    return np.where(counts.any(1), top * TRIED[errors.argmin(1)], 0.0)

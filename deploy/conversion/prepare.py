@@ -1,0 +1,70 @@
+"""The conventional network made ready: inputs in 0 .. 1, factors in the weights, no maximum pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.findings import Finding, Outcome
+from spikeport.converters.network import Network
+from spikeport.converters.passes.convert.coding import Range, range_of, with_input_range
+from spikeport.converters.passes.convert.max_pool import Treatment, max_pools, without_max_pools
+from spikeport.converters.passes.convert.melt import melted
+from spikeport.converters.passes.convert.swap import pools_behind_activations
+from spikeport.converters.passes.infer import infer
+from spikeport.deploy.conversion.curve import Exam
+from spikeport.deploy.conversion.observe import answers
+from spikeport.deploy.conversion.options import ConvertOptions
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The conventional network in the form that is converted, its calibration frames in 0 .. 1, and their range."""
+
+    network: Network
+    frames: NDArray[np.float32]
+    ends: Range
+    max_pools: Mapping[str, Any] | None
+    findings: tuple[Finding, ...]
+
+
+def prepared_for(
+    network: Network, values: NDArray[np.float32], labels: NDArray[np.int64] | None, options: ConvertOptions
+) -> Prepared:
+    """``network``, inferred, made ready with calibration ``values`` (N, *shape) or (N, T, *shape)."""
+    shape = network.shapes[network.inputs[0]]
+    frames = values.reshape(-1, *shape)
+    found = range_of(frames) if options.low is None or options.high is None else Range(options.low, options.high)
+    ends = Range(*(b if a is None else a for a, b in ((options.low, found.low), (options.high, found.high))))
+    scaled = np.clip((frames - ends.low) / (ends.high - ends.low), 0.0, 1.0).astype(np.float32)
+    coded = infer(with_input_range(network, ends)).result
+    base = pools_behind_activations(melted(coded))
+    if not max_pools(base):
+        return Prepared(base, scaled, ends, None, ())
+    chosen, record = _pools(base, scaled, labels if len(frames) == len(values) else None, options)
+    return Prepared(melted(chosen.result), scaled, ends, record, chosen.findings)
+
+
+def _pools(
+    network: Network, frames: NDArray[np.float32], labels: NDArray[np.int64] | None, options: ConvertOptions
+) -> tuple[Outcome[Network], dict[str, Any]]:
+    """Maximum pools replaced as asked for; "auto" takes the average where that costs less than the allowed points."""
+    exam = Exam(frames, answers(network, frames).reshape(len(frames), -1), labels)
+    average = without_max_pools(network, "average")
+    record = {
+        "pools": list(max_pools(network)),
+        "measure": exam.measure,
+        "exact": exam.score(exam.answers),
+        "average": exam.score(answers(average.result, frames).reshape(len(frames), -1)),
+    }
+    treatment: Treatment = "average"
+    if options.max_pool == "exact" or (
+        options.max_pool == "auto" and record["average"] < record["exact"] - options.points / 100
+    ):
+        treatment = "exact"
+    chosen = average if treatment == "average" else without_max_pools(network, "exact")
+    return chosen, {**record, "treatment": treatment}
