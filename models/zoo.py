@@ -45,8 +45,8 @@ METHODS: Mapping[str, Method] = {
             paper="Zhang et al. 2025, arXiv:2502.10422",
             data="N-MNIST",
             published="better than LIF and PLIF at few time steps (no table was available)",
-            reproduced="5 seeds: T=8 89.0 % (LIF 88.9, PLIF 88.9); late decision 85.1 % (LIF 68.7, PLIF 75.1, best fixed "
-            "decay 85.1); on the chip 89.1 and 85.6 %",
+            reproduced="5 seeds: T=8 89.0 % (LIF 88.9, PLIF 88.9); late decision 85.1 % (LIF 68.7, PLIF 75.1, best "
+            "fixed decay 85.1); on the chip 89.1 and 85.6 %",
             home="spikeport.models.da_lif.recipe",
         ),
     )
