@@ -44,15 +44,15 @@ def codes(conversion: Conversion) -> list[dict[str, Any]]:
         {
             "code": "spiking",
             "steps": shown,
-            "events": None if shown is None else done.spikes_per_step * shown,
-            "synops": done.synops_per_step * (shown or 1),
+            "events": None if shown is None else round(done.spikes_per_step * shown),
+            "synops": round(done.synops_per_step * (shown or 1)),
             "needs": "any chip" if shown else "any chip; per step",
         },
         {
             "code": "sigma-delta",
             "steps": 1,
-            "events": done.messages,
-            "synops": done.message_synops,
+            "events": round(done.messages),
+            "synops": round(done.message_synops),
             "needs": "graded spikes (loihi2)",
         },
     ]
@@ -80,7 +80,7 @@ def conversion_tables(record: Mapping[str, Any]) -> list[RenderableType]:
 
 def _summary(record: Mapping[str, Any]) -> dict[str, Any]:
     measured = f"{record['measure']} on {record['samples']} samples"
-    best = record["points"][-1]
+    best = next((p for p in record["points"] if p["steps"] == record["steps"]), record["points"][-1])
     reached = "not reached" if record["steps"] is None else f"{record['steps']} step(s)"
     rows = {
         "conventional network": f"{record['original_score']:.2%} {measured}",

@@ -25,8 +25,10 @@ Floats = NDArray[np.float64]
 MESSAGE_BITS = 10
 """Messages keep at least this many bits, where the state has them."""
 STATE_EXP_MAX = 7
-HEADROOM = 1.5
-"""Other data than the calibration set may bring sums this much larger before they leave 24 bits."""
+HEADROOM = 2.0
+"""Other data than the calibration set may bring sums this much larger before they leave 24 bits..."""
+READOUT_HEADROOM = 4.0
+"""...and this much where a sum is read out: it has bits to spare."""
 
 
 def unit_peaks(p: FloatPopulation, arriving: Floats, target: Floats) -> Peaks:
@@ -52,7 +54,7 @@ def largest_unit_scale(p: FloatPopulation, peaks: Peaks, weights: Floats, max_ex
     if p.model == "delta" and weights.size == p.size and np.ptp(weights) == 0.0 and largest_weight > 0.0:
         return 1.0 / largest_weight
     bounds = [
-        (STATE_LIMIT / HEADROOM, peaks.u),
+        (STATE_LIMIT / (READOUT_HEADROOM if p.model == "sigma" else HEADROOM), peaks.u),
         (LARGEST_MESSAGE * (finest if p.model == "sigma_delta" else 1.0) / HEADROOM, _sent(p, peaks)),
         (254.0 * 2**max_exp, largest_weight),
         (max(254.0, 2**MESSAGE_BITS * largest_weight / (peaks.v or 1.0)), largest_weight),
