@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_LIMIT, bias
-from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Population, Sparse, Synapses
-from spikeport.converters.circuit import Connection, ConvMap, DenseMap, FloatMap, FloatPopulation, SparseWeights
+from spikeport.converters.chip_network import Ints, Population, Synapses
+from spikeport.converters.circuit import Connection, FloatMap, FloatPopulation
 from spikeport.converters.network import Array
 from spikeport.converters.passes.quantize.registers import STATE_UNIT, bias_registers, flat
 from spikeport.deploy.compare.effects import Effects
@@ -155,24 +154,13 @@ def _wire(name: str, connection: Connection, target: Cell, pair: Pair, effects: 
     lag = connection.delay + 1 if late else connection.lag
     if "weights" in effects:
         gain = STATE_UNIT * (target.unit / pair.chip.populations[connection.target].scale)
-        terms = tuple(_integer_term(group, gain, effects) for group in pair.groups[name])
+        terms = tuple(_integer_term(group, pair.maps[group.name], gain, effects) for group in pair.groups[name])
     else:
         terms = (Term(connection.weights, gain=target.unit),)
     return Wire(connection.source, connection.target, lag, terms)
 
 
-def _integer_term(group: Synapses, gain: float, effects: Effects) -> Term:
+def _integer_term(group: Synapses, weights: FloatMap, gain: float, effects: Effects) -> Term:
     floors = "rounding" in effects and group.weight_exp < 0
     binary = "neuron" in effects and not group.graded
-    return Term(_as_map(group.connectivity), group.weight_exp, gain, floors, binary)
-
-
-def _as_map(connectivity: Connectivity) -> FloatMap:
-    """Integer weights in a float map's clothes."""
-    match connectivity:
-        case Dense(weight):
-            return DenseMap(weight.astype(np.float64))
-        case Sparse(matrix):
-            return SparseWeights(csr_array(matrix.astype(np.float64)))
-        case Conv2d(weight, source, target, stride, padding, dilation, groups):
-            return ConvMap(weight.astype(np.float64), source, target, stride, padding, dilation, groups)
+    return Term(weights, group.weight_exp, gain, floors, binary)

@@ -29,13 +29,20 @@ class Trace:
     w: dict[str, Floats] = field(default_factory=dict)
 
 
-def execute(program: Program, inputs: Mapping[str, Floats], keep: Collection[str] = ()) -> Trace:
+Known = dict[tuple[int, int, bool, bool], Floats]
+"""What maps make of a batch's inputs, by map: the same for many programs."""
+
+
+def execute(
+    program: Program, inputs: Mapping[str, Floats], keep: Collection[str] = (), known: Known | None = None
+) -> Trace:
     """Run a batch from the initial state.
 
     Args:
         program: what to run.
         inputs: per input (B, T, n): what the encoder sends.
         keep: populations whose v and w are kept.
+        known: of this batch; grows. The maps must live as long as it does.
     """
     batch, length, _ = next(iter(inputs.values())).shape
     steps = length + program.extra_steps
@@ -46,7 +53,7 @@ def execute(program: Program, inputs: Mapping[str, Floats], keep: Collection[str
             trace.spikes[name] = np.zeros(size)
             if name in keep:
                 trace.v[name], trace.w[name] = np.zeros(size), np.zeros(size)
-        _run(_Stage(program, names, trace), batch, steps)
+        _run(_Stage(program, names, trace, {} if known is None else known), batch, steps)
     return trace
 
 
@@ -64,14 +71,15 @@ def stages(program: Program) -> Iterator[tuple[str, ...]]:
 class _Stage:
     """Cells of one stage, what they hear from outside over all steps, and the wires among themselves."""
 
-    def __init__(self, program: Program, names: tuple[str, ...], trace: Trace) -> None:
+    def __init__(self, program: Program, names: tuple[str, ...], trace: Trace, known: Known) -> None:
         self.cells = {name: program.cells[name] for name in names}
         self.trace = trace
         into = [wire for wire in program.wires if wire.target in self.cells]
         self.outside: dict[str, Floats] = {}
         for wire in into:
             if wire.source not in self.cells:
-                heard = arriving(wire, trace.spikes[wire.source])
+                entering = known if wire.source in program.inputs else {}
+                heard = arriving(wire, trace.spikes[wire.source], entering)
                 self.outside[wire.target] = self.outside.get(wire.target, 0.0) + heard
         self.inside = [_Loop(wire) for wire in into if wire.source in self.cells]
 
@@ -97,24 +105,28 @@ def _run(stage: _Stage, batch: int, steps: int) -> None:
                 trace.v[name][:, t], trace.w[name][:, t] = done.state.v, done.w
 
 
-def arriving(wire: Wire, train: Floats) -> Floats:
+def arriving(wire: Wire, train: Floats, known: Known) -> Floats:
     """What a wire delivers over all steps, (B, steps, n_target)."""
     total: Floats = np.zeros(())
     for term in wire.terms:
-        deliver = ready(term.weights)
-        for heard in _bins(wire, term, train):
-            frames = _seen(term, heard).reshape(-1, train.shape[2])
-            total = total + _sum(term, deliver(frames)).reshape(*train.shape[:2], -1)
+        if isinstance(wire.lag, int):
+            total = total + lagged(_delivered(term, train, known), wire.lag) * term.gain
+            continue
+        # Each delay's sum is rounded on its own (`PyDelayDenseModelBitAcc`).
+        for lag in np.unique(wire.lag):
+            total = total + _delivered(term, lagged(train * (wire.lag == lag), int(lag)), {}) * term.gain
     return total
 
 
-def _bins(wire: Wire, term: Term, train: Floats) -> Iterator[Floats]:
-    """The train as it is heard; apart by delay where each sum is rounded on its own (`PyDelayDenseModelBitAcc`)."""
-    if not term.floors or not isinstance(wire.lag, np.ndarray):
-        yield lagged(train, wire.lag)
-        return
-    for lag in np.unique(wire.lag):
-        yield lagged(train * (wire.lag == lag), int(lag))
+def _delivered(term: Term, train: Floats, known: Known) -> Floats:
+    """A term's sums for every step of a train, before its gain, (B, steps, n_target); silent last steps as zeros."""
+    key = (id(term.weights), term.exponent, term.floors, term.binary)
+    if key not in known:
+        frames = _seen(term, train).reshape(-1, train.shape[2])
+        known[key] = _sum(term, ready(term.weights)(frames)).reshape(*train.shape[:2], -1)
+    found = known[key]
+    missing = train.shape[1] - found.shape[1]
+    return np.pad(found, [(0, 0), (0, missing), (0, 0)]) if missing > 0 else found[:, : train.shape[1]]
 
 
 def _seen(term: Term, heard: Floats) -> Floats:
@@ -123,7 +135,7 @@ def _seen(term: Term, heard: Floats) -> Floats:
 
 def _sum(term: Term, delivered: Floats) -> Floats:
     shifted = delivered * 2.0**term.exponent
-    return (np.floor(shifted) if term.floors else shifted) * term.gain
+    return np.floor(shifted) if term.floors else shifted
 
 
 class _Loop:
@@ -140,5 +152,5 @@ class _Loop:
         for lag in self.lags:
             heard = sent_before(train, t, lag) * (np.asarray(self.wire.lag) == lag)
             for term, deliver in self.maps:
-                total = total + _sum(term, deliver(_seen(term, heard)))
+                total = total + _sum(term, deliver(_seen(term, heard))) * term.gain
         return total

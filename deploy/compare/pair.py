@@ -6,10 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from spikeport.converters.chain import Chain
-from spikeport.converters.chip_network import ChipNetwork, Synapses
-from spikeport.converters.circuit import Circuit, FloatPopulation, InputCode
+from spikeport.converters.chip_network import ChipNetwork, Connectivity, Conv2d, Dense, Sparse, Synapses
+from spikeport.converters.circuit import (
+    Circuit,
+    ConvMap,
+    DenseMap,
+    FloatMap,
+    FloatPopulation,
+    InputCode,
+    SparseWeights,
+)
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Network, Neuron
 from spikeport.deploy.deployment import Deployment
@@ -28,6 +37,7 @@ class Pair:
         ideal: populations as the trained network has them where the chip's model is another; by name.
         chip: the integer program.
         groups: the synapse groups that carry each connection of ``aligned``.
+        maps: the integer weights of each group as a float map.
         findings: doubts that the two belong together.
     """
 
@@ -37,6 +47,7 @@ class Pair:
     ideal: Mapping[str, IdealNeuron]
     chip: ChipNetwork
     groups: Mapping[str, tuple[Synapses, ...]]
+    maps: Mapping[str, FloatMap]
     findings: tuple[Finding, ...]
 
 
@@ -68,7 +79,19 @@ def pair(network: Network, deployment: Deployment) -> Pair:
     aligned = chain.aligned(lowered)
     groups = _groups(deployment, aligned)
     ideal = {n: _ideal(network.nodes[n], p) for n, p in lowered.populations.items() if n in network.nodes}
-    return Pair(network, lowered, aligned, ideal, chip, groups, tuple(_doubts(network, deployment)))
+    maps = {s.name: _as_map(s.connectivity) for s in chip.synapses.values()}
+    return Pair(network, lowered, aligned, ideal, chip, groups, maps, tuple(_doubts(network, deployment)))
+
+
+def _as_map(connectivity: Connectivity) -> FloatMap:
+    """Integer weights in a float map's clothes."""
+    match connectivity:
+        case Dense(weight):
+            return DenseMap(weight.astype(np.float64))
+        case Sparse(matrix):
+            return SparseWeights(csr_array(matrix.astype(np.float64)))
+        case Conv2d(weight, source, target, stride, padding, dilation, groups):
+            return ConvMap(weight.astype(np.float64), source, target, stride, padding, dilation, groups)
 
 
 def _groups(deployment: Deployment, aligned: Circuit) -> dict[str, tuple[Synapses, ...]]:

@@ -7,13 +7,14 @@ scale, so that a program with all properties computes on whole numbers, exactly.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Ints
-from spikeport.converters.circuit import FloatMap, Model
+from spikeport.converters.circuit import ConvMap, DenseMap, FloatMap, Model, SparseWeights
 from spikeport.converters.network import Comparison
 
 Floats = NDArray[np.float64]
@@ -108,3 +109,18 @@ class Program:
     cells: Mapping[str, Cell]
     wires: tuple[Wire, ...]
     extra_steps: int
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two programs, or parts of them, compute the same; maps are the same where they are one object."""
+    if first is second:
+        return True
+    if type(first) is not type(second) or isinstance(first, DenseMap | ConvMap | SparseWeights):
+        return False
+    if is_dataclass(first):
+        return all(same(getattr(first, f.name), getattr(second, f.name)) for f in fields(first))
+    if isinstance(first, Mapping):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return np.array_equal(first, second)

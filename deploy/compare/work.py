@@ -13,13 +13,13 @@ from spikeport.converters.findings import Finding
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.compare.assemble import assemble
-from spikeport.deploy.compare.circuit_float import Trace, execute
+from spikeport.deploy.compare.circuit_float import Known, Trace, execute
 from spikeport.deploy.compare.comparison import Comparison, EffectResult
-from spikeport.deploy.compare.effects import ALL, EFFECTS, NONE, Effect
+from spikeport.deploy.compare.effects import ALL, EFFECTS, NONE, Effect, Effects
 from spikeport.deploy.compare.first import FirstDifference, Place, earliest, shown, side
 from spikeport.deploy.compare.layers import LayerTally, Measure
 from spikeport.deploy.compare.pair import Pair
-from spikeport.deploy.compare.program import Floats, Program
+from spikeport.deploy.compare.program import Floats, Program, same
 from spikeport.deploy.compare.variants import VariantTally, on_input_clock, output_of
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.encode import Encoded, Spikes, largest
@@ -48,6 +48,15 @@ class Batch:
     output: Floats
 
 
+@dataclass(frozen=True)
+class Between:
+    """A network between float and chip, and its sums; no program where it is the same as one of the ends."""
+
+    effect: Effect
+    program: Program | None
+    tally: VariantTally
+
+
 class Work:
     """All programs of a pair, and the sums over batches."""
 
@@ -59,13 +68,16 @@ class Work:
         self.output = pair.chip.outputs[0]
         self.off, self.on = assemble(pair, NONE), assemble(pair, ALL)
         tried: tuple[Effect, ...] = EFFECTS if effects else ()
-        self.alone = {effect: assemble(pair, frozenset({effect})) for effect in tried}
-        self.without = {effect: assemble(pair, ALL - {effect}) for effect in tried}
         self.ends = {name: self._tally() for name in ("trained", "chip", "exact")}
-        self.alone_tallies = {effect: self._tally() for effect in tried}
-        self.without_tallies = {effect: self._tally() for effect in tried}
+        self.alone = [self._between(e, frozenset({e}), self.off, self.ends["exact"]) for e in tried]
+        self.without = [self._between(e, ALL - {e}, self.on, self.ends["chip"]) for e in tried]
         self.layers = {name: self._layer(name) for name in self.off.cells}
         self.spiking = [name for name, layer in self.layers.items() if layer.spiking]
+
+    def _between(self, effect: Effect, effects: Effects, base: Program, known: VariantTally) -> Between:
+        """A network between the two; where an effect changes nothing, it is one of the ends."""
+        program = assemble(self.pair, effects)
+        return Between(effect, None, known) if same(program, base) else Between(effect, program, self._tally())
 
     def _tally(self) -> VariantTally:
         readout = self.pair.chip.populations[self.output].model == "integrator"
@@ -88,12 +100,14 @@ class Work:
     def add(self, data: NDArray[Any], first: int) -> None:
         """One batch through every network."""
         batch = self._both_sides(data, first)
-        off, on = (execute(program, batch.sent, tuple(self.layers)) for program in (self.off, self.on))
+        known: Known = {}
+        off, on = (execute(program, batch.sent, tuple(self.layers), known) for program in (self.off, self.on))
         self._add_ends(batch, off, on)
         self._add_layers(batch, off, on)
-        for programs, tallies in ((self.alone, self.alone_tallies), (self.without, self.without_tallies)):
-            for effect, program in programs.items():
-                self._score(tallies[effect], batch, program, execute(program, batch.sent, (self.output,)))
+        for between in (*self.alone, *self.without):
+            if between.program is not None:
+                trace = execute(between.program, batch.sent, (self.output,), known)
+                self._score(between.tally, batch, between.program, trace)
 
     def _both_sides(self, data: NDArray[Any], first: int) -> Batch:
         encoded, codec = self._encoded(data, first), self.deployment.codec
@@ -168,25 +182,28 @@ class Work:
             exact=ends["exact"],
             layers=tuple(layer.finish() for layer in self.layers.values()),
             first=self.first,
-            effects=tuple(self._effect(effect, trained, truth) for effect in self.alone),
+            effects=tuple(self._effect(a, w, trained, truth) for a, w in zip(self.alone, self.without, strict=True)),
             measure=self.measure,
             findings=(*dict.fromkeys(self.findings), *self._doubts()),
         )
 
-    def _effect(self, effect: Effect, trained: NDArray[np.int64], truth: NDArray[np.int64]) -> EffectResult:
-        alone, without = (t[effect].finish(trained, truth) for t in (self.alone_tallies, self.without_tallies))
-        return EffectResult(effect, alone, without, self._note(effect))
+    def _effect(
+        self, alone: Between, without: Between, trained: NDArray[np.int64], truth: NDArray[np.int64]
+    ) -> EffectResult:
+        absent = alone.program is None and without.program is None
+        note = "changes nothing here" if absent else self._note(alone.effect)
+        return EffectResult(
+            alone.effect, alone.tally.finish(trained, truth), without.tally.finish(trained, truth), note
+        )
 
     def _note(self, effect: Effect) -> str:
         """What there is of an effect in this network."""
         if effect == "neuron":
             lost = {name: ideal.lost for name, ideal in self.pair.ideal.items() if ideal.lost}
-            return "; ".join(f"{name}: {', '.join(words)}" for name, words in lost.items()) or "nothing is lost"
+            return "; ".join(f"{name}: {', '.join(words)}" for name, words in lost.items())
         if effect == "overflow":
             return f"{self.overflows} on the chip"
-        if effect == "pipeline":
-            return f"{self.pair.chip.depth} steps deep"
-        return ""
+        return f"{self.pair.chip.depth} steps deep" if effect == "pipeline" else ""
 
     def _doubts(self) -> list[Finding]:
         if not self.unlike:
