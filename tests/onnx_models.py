@@ -1,12 +1,21 @@
-"""Untrained conventional networks in torch, with batch norms that have seen data, for what reads and converts ONNX."""
+"""Untrained conventional networks in torch, with batch norms that have seen data, for what reads and converts ONNX.
+
+And small ONNX files written by hand, node by node.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -152,11 +161,28 @@ def built(name: str, seed: int = 0) -> tuple[nn.Module, Tensor]:
 
 def exported(model: nn.Module, x: Tensor, path: Path, dynamo: bool, **options: Any) -> Path:
     """``model`` as torch.onnx writes it for batches like ``x``, quietly."""
-    import contextlib
-    import io
-    import warnings
-
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(model, (x,), path, dynamo=dynamo, **options)
+    return path
+
+
+def written(
+    path: Path,
+    nodes: Sequence[onnx.NodeProto],
+    shape: Sequence[int | str | None],
+    constants: Mapping[str, Any] | None = None,
+    opset: int = 17,
+) -> Path:
+    """An ONNX file of ``nodes`` from ``x`` (shape with its batch axis) to ``y``; ``constants`` become initialisers."""
+    graph = helper.make_graph(
+        list(nodes),
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(values), name) for name, values in (constants or {}).items()],
+    )
+    domains = {node.domain for node in nodes} - {""}
+    versions = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    onnx.save(helper.make_model(graph, opset_imports=versions, ir_version=9), path)
     return path

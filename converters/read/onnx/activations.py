@@ -138,7 +138,7 @@ def _on_levels(steps: Activation, scale: Array, levels: int) -> bool:
 
 def _ignored(node: OnnxNode, build: Build, signal: Signal, why: str) -> Signal:
     where = " + ".join(signal.sources)
-    message = f"the quantizer {node.name or node.outputs[0]} ({node.op}) behind it is ignored: {why}."
+    message = f"the {node.op} behind it is ignored: {why}."
     build.say("quantizer-ignored", where, message, "The chip's own quantization decides; compare the accuracy.")
     return signal
 

@@ -11,6 +11,7 @@ import numpy as np
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Activation, Array, Edge, Node, Scale, Shape
 from spikeport.converters.passes.infer import output_shape
+from spikeport.converters.read.onnx.constants import Budget
 from spikeport.converters.read.onnx.graph import OnnxGraph, OnnxNode
 from spikeport.converters.read.onnx.names import Names
 from spikeport.converters.read.onnx.tensors import Values
@@ -62,6 +63,7 @@ class Build:
         origins: the initialiser that a constant was made of.
         ending: values that only a softmax, an argmax or an output reads.
         quantized: weights that were stored as integers.
+        budget: how much may still be computed.
     """
 
     graph: OnnxGraph
@@ -71,6 +73,7 @@ class Build:
     origins: dict[str, str] = field(default_factory=dict)
     ending: frozenset[str] = frozenset()
     quantized: list[str] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)

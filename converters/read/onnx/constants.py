@@ -6,6 +6,7 @@ Every result is bounded before it is made. Semantics: the ONNX operator document
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -19,6 +20,7 @@ from spikeport.errors import ModelError
 
 # What no exporter leaves to compute is larger than any of its weights.
 MAX_ELEMENTS = 1 << 26
+MAX_IN_ALL = 1 << 28
 
 # One array per input, None for an optional one that is absent.
 Given = Sequence[Any]
@@ -30,7 +32,14 @@ _CASTS = {
 }  # fmt: skip
 
 
-def evaluate(node: OnnxNode, given: Given) -> Values:
+@dataclass
+class Budget:
+    """How many elements may still be computed for one file."""
+
+    left: int = MAX_IN_ALL
+
+
+def evaluate(node: OnnxNode, given: Given, budget: Budget) -> Values:
     """The first output of a node whose inputs are all constants.
 
     Raises:
@@ -46,6 +55,11 @@ def evaluate(node: OnnxNode, given: Given) -> Values:
         raise
     except (ValueError, TypeError, IndexError, AttributeError, OverflowError, KeyError, ZeroDivisionError) as problem:
         raise ModelError(f"{node} cannot be computed from its constants: {problem}") from problem
+    if result.dtype.kind in "SUOMm":
+        raise ModelError(f"{node} gives no numbers. Export the model again.")
+    budget.left -= result.size
+    if budget.left < 0:
+        raise ModelError(f"{node}: with it, more than {MAX_IN_ALL:,} constants would be computed. Simplify the model.")
     return _bounded(node, result.shape) and result
 
 

@@ -64,6 +64,7 @@ def _graph(model: onnx.ModelProto, path: Path) -> OnnxGraph:
             f"{path.name}: {len(graph.node)} nodes and {len(graph.sparse_initializer)} sparse initialisers; "
             f"at most {MAX_NODES} nodes and dense initialisers are read."
         )
+    _check_texts(graph, path)
     tensors = Tensors(graph.initializer, path.parent)
     inputs = tuple(OnnxInput(i.name, _shape(i)) for i in graph.input if i.name not in tensors)
     outputs = {o.name: _shape(o) if o.type.tensor_type.HasField("shape") else None for o in graph.output}
@@ -73,6 +74,18 @@ def _graph(model: onnx.ModelProto, path: Path) -> OnnxGraph:
     _refuse_functions(nodes, {f"{f.domain}::{f.name}" for f in model.functions}, path)
     _check_order(nodes, (*tensors, *(i.name for i in inputs)), outputs)
     return OnnxGraph(nodes, tensors, inputs, outputs, _opset(model, path))
+
+
+def _check_texts(graph: onnx.GraphProto, path: Path) -> None:
+    """protobuf hands out texts that are no UTF-8 as bytes, which nothing here expects."""
+    named = [*graph.input, *graph.output, *graph.initializer]
+    texts = [value.name for value in named]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
+        texts += [text for entry in node.metadata_props for text in (entry.key, entry.value)]
+    texts += [text for t in graph.initializer for entry in t.external_data for text in (entry.key, entry.value)]
+    if any(isinstance(text, bytes) for text in texts):
+        raise ModelError(f"{path.name}: damaged; names in it are no text. {_AGAIN}")
 
 
 def _refuse_functions(nodes: Iterable[OnnxNode], functions: Collection[str], path: Path) -> None:

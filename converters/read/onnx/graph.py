@@ -33,7 +33,7 @@ class OnnxNode:
 
     def __str__(self) -> str:
         gives = next(filter(None, self.outputs), "")
-        return f"node '{self.name or gives}' ({self.op}, gives '{gives}')"
+        return f"node '{self.name or gives:.80}' ({self.op:.40}, gives '{gives:.80}')"
 
     def given(self, index: int) -> str:
         """Name of input ``index``, "" where it is absent."""

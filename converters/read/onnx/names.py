@@ -37,7 +37,7 @@ class Names:
         holder = _holder(weight)
         if node.op in _WEIGHTED and (holder or module):
             return self.unique(holder or module)
-        if module and self._alone[module] == 1:
+        if module and self._alone[module] <= 1:
             return self.unique(module)
         return self.unique(f"{module}.{own}" if module else own)
 
@@ -57,7 +57,7 @@ def _module_and_own(node: OnnxNode) -> tuple[str, str]:
     if node.scope:
         *modules, own = node.scope
         return _clean(modules[-1]) if modules else "", _clean(own)
-    parts = node.name.strip("/").split("/")
+    parts = re.sub(r"(_output_0)?(_QuantizeLinear)?$", "", node.name).strip("/").split("/")
     own = _clean(parts[-1]) or _clean(next(filter(None, node.outputs), "")) or node.op
     return (_clean(_path(parts[:-1])) if node.name.startswith("/") else "", own)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeport.converters.network import Array, MaxPool, Permute, Pool, Scale, Shape
 from spikeport.converters.read.onnx.build import Build, Signal
-from spikeport.converters.read.onnx.constants import axes_of
+from spikeport.converters.read.onnx.constants import MAX_ELEMENTS, axes_of
 from spikeport.converters.read.onnx.graph import OnnxNode
 from spikeport.converters.read.onnx.reorder import reorder
 from spikeport.converters.read.onnx.windows import Windows, alike_at_both_ends, padded, windows
@@ -119,6 +119,8 @@ def _overhang(shape: Shape, kernel: Shape, found: Windows) -> Shape:
 
 def _counts(shape: Shape, kernel: Shape, found: Windows) -> Array:
     """How many real pixels each window holds, (1, *size)."""
+    if prod(found.size) > MAX_ELEMENTS:
+        raise ModelError(f"a pool of {kernel} over {shape} has more windows than any layer. Check the model's sizes.")
     counts: Array = np.ones(1)
     for n, k, s, b, m in zip(shape[1:], kernel, found.stride, found.before, found.size, strict=True):
         starts = np.arange(m) * s - b

@@ -49,7 +49,7 @@ def with_qcfs(graph: OnnxGraph, constants: Mapping[str, Values]) -> OnnxGraph:
     made: dict[int, OnnxNode] = {}
     gone: set[int] = set()
     for node in graph.nodes:
-        if node.op not in ("Floor", "Round"):
+        if node.op not in ("Floor", "Round") or len(node.inputs) != 1:
             continue
         # The longest chains that fit: what lies further out belongs to the layers beside.
         pairs = product(_behind(node, takers, constants), _in_front(node, makers, constants))
@@ -122,7 +122,7 @@ def _times(number: float, factor: Values) -> float:
     """One number for all channels; NaN, which fails every comparison, where channels would differ."""
     if number == 0 or np.isinf(number):
         return number
-    return number * float(factor.flat[0]) if np.ptp(factor) == 0 else float("nan")
+    return number * float(factor.flat[0]) if factor.size and np.ptp(factor) == 0 else float("nan")
 
 
 def _clipped(state: _Affine, low: float, high: float) -> _Affine:

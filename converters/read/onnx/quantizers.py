@@ -56,6 +56,8 @@ def range_of(node: OnnxNode, given: Given, rank: int) -> Range:
 
 
 def _scale(node: OnnxNode, given: Given) -> Values:
+    if len(given) < (4 if node.op == "Quant" else 2) or given[1] is None:
+        raise ModelError(f"{node} has no scale, or no number of bits. Export the model again.")
     scale = np.asarray(given[1], np.float64)
     if not np.all(np.isfinite(scale) & (scale > 0)):
         raise ModelError(f"{node}: its scale goes down to {scale.min() if scale.size else None}; it must be positive.")
@@ -64,6 +66,8 @@ def _scale(node: OnnxNode, given: Given) -> Values:
 
 def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
     """Lowest and highest number; numpy does not know the four-bit types."""
+    if dtype.name not in ("int4", "uint4") and dtype.kind not in "iu":
+        raise ModelError(f"numbers of type {dtype} for zero points; whole numbers are read.")
     small = {"int4": (-8, 7), "uint4": (0, 15)}
     info = np.iinfo(np.int8 if dtype.name in small else dtype)
     return small.get(dtype.name, (int(info.min), int(info.max)))

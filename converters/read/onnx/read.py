@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from spikeport.converters.network import Edge, Input, Network, Output
 from spikeport.converters.passes.infer import infer
-from spikeport.converters.read.onnx.build import Build, Integers, Signal
-from spikeport.converters.read.onnx.constants import evaluate
+from spikeport.converters.read.onnx.build import Build, Signal
+from spikeport.converters.read.onnx.constants import Budget, evaluate
 from spikeport.converters.read.onnx.file import read_file
 from spikeport.converters.read.onnx.graph import OnnxGraph, OnnxInput, OnnxNode
 from spikeport.converters.read.onnx.names import Names
@@ -23,6 +25,7 @@ from spikeport.errors import ModelError, UnsupportedNodeError
 # A conventional network has no time; one step is one image until `convert` says more.
 DT = 1e-3
 MOST_PROBLEMS = 20
+LONGEST_PROBLEM = 500
 _ENDS = frozenset({"Softmax", "LogSoftmax", "ArgMax"})
 _BEHIND_ENDS = _ENDS | {"Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten"}
 
@@ -39,11 +42,15 @@ def read_onnx(path: Path) -> Network:
         UnsupportedNodeError: operators that are not read, all of them at once, by node.
     """
     graph, sha256 = read_file(Path(path))
-    graph = with_qcfs(graph, _static(graph))
-    build = Build(graph, _batch(graph), Names(graph.nodes), ending=_ending(graph))
+    budget = Budget()
+    known = _static(graph, budget)
+    graph = with_qcfs(graph, known)
+    names = Names(node for node in graph.nodes if node.outputs[0] not in known)
+    build = Build(graph, _batch(graph), names, {**known}, ending=_ending(graph), budget=budget)
     for given in graph.inputs:
         _enter(given, build)
-    _walk(build, Path(path).name)
+    with np.errstate(all="ignore"):  # what is not finite is refused, by name
+        _walk(build, Path(path).name)
     _leave(build)
     if build.quantized:
         said = f"{len(build.quantized)} weights are stored quantized ({', '.join(build.quantized[:3])}"
@@ -56,14 +63,14 @@ def read_onnx(path: Path) -> Network:
 # ---- before the walk ----------------------------------------------------------------------------------------------
 
 
-def _static(graph: OnnxGraph) -> dict[str, Values]:
-    """What depends on no input, of what can be computed: the small constants around a quantizer among them."""
+def _static(graph: OnnxGraph, budget: Budget) -> dict[str, Values]:
+    """What depends on no input, of what can be computed."""
     used = {name for node in graph.nodes for name in node.inputs}
     found: dict[str, Values] = {name: graph.tensors[name] for name in graph.tensors if name in used}
     for node in graph.nodes:
         if all(not name or name in found for name in node.inputs):
             try:
-                found[node.outputs[0]] = evaluate(node, [found.get(name) for name in node.inputs])
+                found[node.outputs[0]] = evaluate(node, [found.get(name) for name in node.inputs], budget)
             except ModelError:
                 continue
     return found
@@ -114,7 +121,7 @@ def _walk(build: Build, file: str) -> None:
             if node.op not in RULES:
                 raise UnsupportedNodeError(refusal(node))
         except ModelError as problem:
-            problems.append(str(problem))
+            problems.append(shortened(str(problem)))
             unknown = unknown or isinstance(problem, UnsupportedNodeError)
         lost.update(node.outputs)
     if problems:
@@ -128,12 +135,19 @@ def _listed(problems: list[str], file: str) -> str:
     return f"{file}: {len(problems)} nodes cannot be read:\n  " + "\n  ".join(problems[:MOST_PROBLEMS]) + more
 
 
+def shortened(text: str) -> str:
+    """A message, cut in its middle: what it is about and what to do stay."""
+    half = LONGEST_PROBLEM // 2
+    return text if len(text) <= LONGEST_PROBLEM else f"{text[:half]} ... {text[-half:]}"
+
+
 def _read(node: OnnxNode, build: Build) -> None:
     """Say what the first output of a node is; others exist in training only, or are refused where they are read."""
     held = build.signals(node)
     if not held and node.op != "QCFS":
-        given = [build.value(name) for name in node.inputs]
-        build.values[node.outputs[0]] = evaluate(node, [v for v in given if not isinstance(v, Signal | Integers)])
+        if node.outputs[0] not in build.values:
+            given = [build.value(name) for name in node.inputs]
+            build.values[node.outputs[0]] = evaluate(node, given, build.budget)
         _remember_origin(node, build)
     elif ended := next((s for k in held if isinstance(s := build.values[node.inputs[k]], Signal) and s.ended), None):
         build.values[node.outputs[0]] = ended

@@ -66,20 +66,20 @@ def batch_norm(node: OnnxNode, build: Build) -> Signal:
     if node.integer("training_mode", 0) or len(list(filter(None, node.outputs))) > 1:
         raise ModelError(f"{node} is in training mode. Export the model in evaluation mode: model.eval().")
     signal = build.signal(node)
-    scale, bias, mean, var = (build.weights(node, k) for k in range(1, 5))
+    scale, bias, mean, var = (_channels(node, build.weights(node, k), signal.shape) for k in range(1, 5))
     epsilon = node.number("epsilon", 1e-5)
-    if np.any(var + epsilon <= 0) or not len(signal.shape):
+    if np.any(var + epsilon <= 0):
         raise ModelError(f"{node}: a variance of {float(np.min(var)):.4g} cannot be. Train or export it again.")
     factor = scale.astype(np.float64) / np.sqrt(var.astype(np.float64) + epsilon)
     shift = bias - mean.astype(np.float64) * factor
     axes = (len(signal.shape) - 1) * (1,)
-    made = (_channels(node, values, signal.shape).reshape(-1, *axes).astype(scale.dtype) for values in (factor, shift))
+    made = (values.reshape(-1, *axes).astype(scale.dtype) for values in (factor, shift))
     return build.add(build.names.of(node, build.origin(node, 1)), Scale(*made), signal)
 
 
 def _channels(node: OnnxNode, values: Array, shape: Shape) -> Array:
     if values.shape != shape[:1]:
-        raise ModelError(f"{node}: {values.size} values for the {shape[0]} channels of {shape}.")
+        raise ModelError(f"{node} has {values.size} values for the channels of {shape}. Export the model again.")
     return values
 
 

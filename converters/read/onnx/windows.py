@@ -62,9 +62,9 @@ def padded(build: Build, name: str, signal: Signal, before: Shape, after: Shape)
 
 def _count(room: int, stride: int, start_before: int, rounds_up: bool) -> int:
     """How many windows fit: ``room`` is what the first leaves; one that hangs over starts before ``start_before``."""
-    if room < 0 or not rounds_up:
+    if not rounds_up:
         return max(room // stride + 1, 0)
-    count = -(-room // stride) + 1
+    count = max(-(-room // stride) + 1, 0)
     return count - 1 if (count - 1) * stride >= start_before else count
 
 
