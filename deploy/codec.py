@@ -34,9 +34,9 @@ class Codec:
     encoder: Encoder = field(default_factory=Spikes)
     decoder: Decoder = field(default_factory=Decoder)
 
-    def encode(self, data: NDArray[Any], shape: Shape, first: int = 0) -> Encoded:
+    def encode(self, data: NDArray[Any], shape: Shape, first: int = 0, narrow: bool = False) -> Encoded:
         """Chip input for ``data``; see `spikeport.deploy.encode.encode`."""
-        return encode(self.encoder, data, shape, first)
+        return encode(self.encoder, data, shape, first, narrow)
 
     def decode(self, output: NDArray[Any]) -> Decoded:
         """Classes for an output (B, T, n); see `spikeport.deploy.decode.decode`."""

@@ -118,12 +118,12 @@ class Encoded:
     """What enters the chip.
 
     Attributes:
-        spikes: (B, T, *shape) int64 spikes or payloads.
+        spikes: (B, T, *shape) spikes or payloads; int64, or as small as the data were if `encode` was told ``narrow``.
         unit: what one unit of ``spikes`` is worth to the float network.
         findings: values that were clamped.
     """
 
-    spikes: Ints
+    spikes: NDArray[np.integer[Any]]
     unit: float
     findings: tuple[Finding, ...] = ()
 
@@ -149,7 +149,7 @@ def unit(encoder: Encoder) -> float:
     return 1.0 / encoder.levels if isinstance(encoder, Graded) else 1.0
 
 
-def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0) -> Encoded:
+def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0, narrow: bool = False) -> Encoded:
     """Encode ``data`` for an input population of ``shape``.
 
     Args:
@@ -157,6 +157,7 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0) -
         data: (B, *shape) static or (B, T, *shape); the axis of a single channel may be left out.
         shape: of the input population, one step of one sample.
         first: index of ``data[0]`` in the whole set, so that random codes do not depend on how it is cut into batches.
+        narrow: spikes that are small integers already stay in their type, and are not copied.
 
     Raises:
         DataError: shape, type or range does not fit; the message has both shapes, or the values and the limits.
@@ -165,6 +166,8 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0) -
     if values.ndim == len(shape) + 1:
         _check_static(encoder, data.shape)
     if isinstance(encoder, Spikes):
+        if narrow and values.dtype in (np.bool_, np.uint8) and values.max() <= encoder.max_spikes:
+            return Encoded(values.view(np.uint8), 1.0)
         return _pass_spikes(encoder, values)
     fractions, findings = _fractions(encoder, values)
     # Said once a run: of the batch that comes first.
