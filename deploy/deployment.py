@@ -17,6 +17,7 @@ from spikeport.deploy.codec import Codec
 from spikeport.hw_profiles.profile import Profile
 
 if TYPE_CHECKING:
+    from spikeport.deploy.backends.simulator.stop import StopRule
     from spikeport.deploy.estimate import Estimate
     from spikeport.deploy.run import Run
 
@@ -55,17 +56,23 @@ class Deployment:
     def run(
         self,
         data: NDArray[Any],
-        backend: str = "reference",
+        backend: str = "auto",
         record: Collection[str] = (),
         progress: Callable[[int, int], None] | None = None,
+        stop: StopRule | None = None,
+        memory: int | None = None,
     ) -> Run:
         """Encode ``data`` (B, ...), run it from the initial state, and return outputs and activity.
 
         Args:
             data: (B, T, *shape), or (B, *shape) where the encoder makes the time axis.
-            backend: "reference": the simulator. "lava": lava-nc's own process models, where it is installed.
+            backend: "auto": the simulator, by the engine that suits each layer; "events", "dense": by this engine;
+                "reference": by the specification, slowly. All give the same bits. "lava": lava-nc's own process
+                models, where it is installed.
             record: populations whose spikes are kept; "all" stands for every one.
             progress: called with (samples × steps done, in all).
+            stop: ends samples early; counts and outputs then end where each sample does. Not for reference and lava.
+            memory: bytes that the run may allocate, 2 GiB if None; larger results go into temporary files.
 
         Raises:
             DataError: the data do not fit the input, or a name in ``record`` or the backend does not exist.
@@ -73,7 +80,7 @@ class Deployment:
         """
         from spikeport.deploy.execute import execute
 
-        return execute(self, data, backend, record, progress)
+        return execute(self, data, backend, record, progress, stop, memory)
 
     def estimate(self, run: Run, profile: Profile | None = None, rate_hz: float | None = None) -> Estimate:
         """Energy, latency and power of ``run`` at the prices of ``profile`` (the deployment's own if None)."""

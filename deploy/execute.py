@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +13,25 @@ from numpy.typing import NDArray
 from spikeport.converters.chip_network import Ints
 from spikeport.converters.circuit import READOUTS
 from spikeport.converters.findings import Finding
-from spikeport.deploy.activity import Activity, PopulationActivity
-from spikeport.deploy.backends.simulator.reference import Simulation, simulate
+from spikeport.deploy.activity import Activity
+from spikeport.deploy.backends.simulator.engines import ENGINES, run_on, simulator
+from spikeport.deploy.backends.simulator.memory import DEFAULT, batch_for, chunk_for
+from spikeport.deploy.backends.simulator.simulation import Simulation
+from spikeport.deploy.backends.simulator.stop import StopRule
 from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.encode import Spikes, leading_axes
+from spikeport.deploy.gather import Gathered, Room
 from spikeport.deploy.run import Run
 from spikeport.errors import DataError
 
 Progress = Callable[[int, int], None]
-_Key = TypeVar("_Key")
-_Number = TypeVar("_Number", bound=np.integer)
+
+
+def _reference(*arguments: Any, **options: Any) -> Simulation:
+    """See `reference.simulate`; loaded on first use, since it brings torch."""
+    from spikeport.deploy.backends.simulator.reference import simulate
+
+    return simulate(*arguments, **options)
 
 
 def _lava(*arguments: Any, **options: Any) -> Simulation:
@@ -29,48 +41,100 @@ def _lava(*arguments: Any, **options: Any) -> Simulation:
     return run_on_lava(*arguments, **options)
 
 
-BACKENDS: Mapping[str, Callable[..., Simulation]] = {"reference": simulate, "lava": _lava}
+BACKENDS: Mapping[str, Callable[..., Simulation]] = {
+    **{engine: partial(run_on, engine) for engine in ENGINES},
+    "reference": _reference,
+    "lava": _lava,
+}
 BATCH = 64
-"""Samples simulated together: enough to fill matrix products, few enough for memory."""
+"""Samples simulated together: enough to fill kernels and matrix products, few enough for memory."""
+ENCODING = 24
+"""Bytes that an encoder takes for each input and step, copies included."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a run is cut so that it stays within its memory.
+
+    Attributes:
+        batch: samples at a time.
+        options: what the backend is told.
+        room: for what is gathered from several batches.
+        bytes: what the run allocates at most; None where nobody knows.
+    """
+
+    batch: int
+    options: Mapping[str, int]
+    room: Room
+    bytes: int | None
 
 
 def execute(
     deployment: Deployment,
     data: NDArray[Any],
-    backend: str = "reference",
+    backend: str = "auto",
     record: Collection[str] = (),
     progress: Progress | None = None,
+    stop: StopRule | None = None,
+    memory: int | None = None,
 ) -> Run:
     """See `Deployment.run`."""
     if backend not in BACKENDS:
         raise DataError(f"backend {backend!r} does not exist; a deployment runs on {', '.join(BACKENDS)}")
+    if stop is not None and backend not in ENGINES:
+        raise DataError(f"backend {backend} cannot stop a sample early; use {', '.join(ENGINES)}")
+    if not len(data):
+        raise DataError(f"the data are empty: shape {data.shape}")
     network = deployment.network
     names = _recorded(deployment, record)
     (source,), output = network.inputs, network.outputs[0]
-    parts: list[Simulation] = []
+    reads_states = network.populations[output].model in READOUTS
+    kept = {"record": names if reads_states else [*names, output], "record_states": [output] if reads_states else []}
+    cut = _cut(deployment, data, backend, kept, memory or DEFAULT)
+    gathered = Gathered(len(data), cut.room)
     findings: list[Finding] = []
-    for first in range(0, len(data), BATCH):
-        encoded = deployment.codec.encode(data[first : first + BATCH], network.populations[source].shape, first)
+    for first in range(0, len(data), cut.batch):
+        part = data[first : first + cut.batch]
+        encoded = deployment.codec.encode(part, network.populations[source].shape, first, narrow=True)
         findings += encoded.findings
-        report = _share(progress, first, len(encoded.spikes), len(data))
-        spiking = network.populations[output].model not in READOUTS
-        parts.append(
-            BACKENDS[backend](
-                network,
-                {source: encoded.spikes},
-                deployment.placement,
-                record=[*names, output] if spiking else names,
-                record_states=[] if spiking else [output],
-                progress=report,
-            )
-        )
-    if not parts:
-        raise DataError(f"the data are empty: shape {data.shape}")
-    trains = {n: _shaped(deployment, n, np.concatenate([p.spikes[n] for p in parts])) for n in names}
-    result = np.concatenate([_output(deployment, output, part) for part in parts])
-    activity = _joined([p.activity for p in parts])
-    said = tuple(dict.fromkeys((*findings, *_overflows(activity))))
-    return Run(result, activity, trains, backend, result.shape[1], said)
+        report = _share(progress, first, len(part), len(data))
+        options = {**kept, **cut.options, "progress": report, **({} if stop is None else {"stop": stop})}
+        done = BACKENDS[backend](network, {source: encoded.spikes}, deployment.placement, **options)
+        gathered.put_activity(first, done.activity)
+        gathered.put(("output",), first, _output(deployment, output, done))
+        for name in names:
+            gathered.put(("train", name), first, _shaped(deployment, name, done.spikes[name]))
+        if done.steps_used is not None:
+            gathered.put(("used",), first, done.steps_used)
+    result, activity = gathered.array("output"), gathered.activity()
+    return Run(
+        output=result,
+        activity=activity,
+        spikes={name: gathered.array("train", name) for name in names},
+        backend=backend,
+        input_steps=result.shape[1],
+        findings=tuple(dict.fromkeys((*findings, *_overflows(activity)))),
+        engines=done.engines,
+        memory=cut.bytes,
+        steps_used=None if stop is None else gathered.array("used"),
+    )
+
+
+def _cut(deployment: Deployment, data: NDArray[Any], backend: str, kept: Mapping[str, Any], memory: int) -> Cut:
+    """See `Cut`; what is gathered from several batches gets a quarter of the memory."""
+    if backend not in ENGINES:
+        return Cut(BATCH, {}, Room(memory), None)
+    network, (source,) = deployment.network, deployment.network.inputs
+    shape, encoder = network.populations[source].shape, deployment.codec.encoder
+    timed = leading_axes(data.shape, shape, data.shape) == 2
+    length = data.shape[1] if timed or isinstance(encoder, Spikes) else encoder.steps
+    needed = simulator(network, deployment.placement, backend).demand(length, **kept)
+    needed = replace(needed, sample=needed.sample + ENCODING * length * network.populations[source].size)
+    room, work = memory // 4, memory - memory // 4
+    batch = batch_for(needed, len(data), BATCH, work)
+    chunk = chunk_for(needed, batch, length + network.depth, work)
+    gathered = needed.kept * len(data) if len(data) > batch else 0
+    return Cut(batch, {"chunk": chunk}, Room(room), needed.of(batch, chunk) + min(gathered, room))
 
 
 def _overflows(activity: Activity) -> Iterator[Finding]:
@@ -107,38 +171,3 @@ def _output(deployment: Deployment, output: str, part: Simulation) -> NDArray[np
     if output in part.spikes:
         return part.spikes[output].astype(np.float64)
     return part.v[output] / population.scale + population.offset
-
-
-def _joined(parts: list[Activity]) -> Activity:
-    """One record of several batches."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    return Activity(
-        batch=sum(p.batch for p in parts),
-        steps=first.steps,
-        populations={n: _joined_population([p.populations[n] for p in parts]) for n in first.populations},
-        synops=_stacked([p.synops for p in parts]),
-        core_synops=_stacked([p.core_synops for p in parts]),
-        core_active=_stacked([p.core_active for p in parts]),
-        core_spikes=np.concatenate([p.core_spikes for p in parts]),
-        core_packets_out=np.concatenate([p.core_packets_out for p in parts]),
-        core_packets_in=np.concatenate([p.core_packets_in for p in parts]),
-        traffic=np.asarray(sum((p.traffic for p in parts), np.zeros_like(first.traffic))),
-    )
-
-
-def _stacked(parts: list[Mapping[_Key, NDArray[_Number]]]) -> dict[_Key, NDArray[_Number]]:
-    return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-
-
-def _joined_population(parts: list[PopulationActivity]) -> PopulationActivity:
-    return PopulationActivity(
-        parts[0].neurons,
-        np.concatenate([p.spikes for p in parts]),
-        np.concatenate([p.active for p in parts]),
-        np.concatenate([p.per_neuron for p in parts]),
-        sum(p.payload for p in parts),
-        sum(p.u_wraps for p in parts),
-        sum(p.v_clips for p in parts),
-    )

@@ -16,6 +16,7 @@ from spikeport.deploy.backends.simulator.reference import simulate
 M = 2**23
 ZERO = np.zeros((), np.int64)
 STEPS = 8
+CORES = 3
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,18 @@ def united(cases: list[Case]) -> Case:
 def one_core(network: ChipNetwork) -> Placement:
     slices = tuple(Slice(n, 0, p.size) for n, p in network.populations.items() if p.model != "input")
     return Placement((Core(slices, {}),), ((0, 0, 0, 0),), {})
+
+
+def scattered(network: ChipNetwork, rng: np.random.Generator) -> Placement:
+    """Every population cut at random, its parts on different cores; cores mix layers."""
+    slices: list[list[Slice]] = [[] for _ in range(CORES)]
+    for name, p in network.populations.items():
+        if p.model != "input":
+            edges = [0, *sorted(rng.integers(0, p.size + 1, CORES - 1).tolist()), p.size]
+            for core, start, stop in zip(rng.permutation(CORES).tolist(), edges, edges[1:], strict=False):
+                slices[core] += [Slice(name, start, stop)] * (stop > start)
+    seats = tuple((0, k, 0, 0) for k in range(CORES))
+    return Placement(tuple(Core(tuple(s), {}) for s in slices), seats, {})
 
 
 def same(a: Any, b: Any) -> bool:

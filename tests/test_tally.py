@@ -8,33 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_networks import random_case
+from random_networks import CORES, random_case, scattered
 from scipy.sparse import csr_array
 
 from spikeport.converters.accumulate import accumulator
 from spikeport.converters.chip_network import ChipNetwork, Connectivity, Dense, Sparse
 from spikeport.converters.passes.core_load import models_used
-from spikeport.converters.placement import Core, Placement, Slice
+from spikeport.converters.placement import Placement
 from spikeport.deploy.activity import kind_of
 from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.deploy.backends.simulator.simulation import Simulation
 from spikeport.deploy.estimate import estimate
 from spikeport.deploy.ledger import Entry, Ledger
 from spikeport.hw_profiles.profile import load_profile
-
-CORES = 3
-
-
-def scattered(network: ChipNetwork, rng: np.random.Generator) -> Placement:
-    """Every population cut at random, its parts on different cores; cores mix layers."""
-    slices: list[list[Slice]] = [[] for _ in range(CORES)]
-    for name, p in network.populations.items():
-        if p.model != "input":
-            edges = [0, *sorted(rng.integers(0, p.size + 1, CORES - 1).tolist()), p.size]
-            for core, start, stop in zip(rng.permutation(CORES).tolist(), edges, edges[1:], strict=False):
-                slices[core] += [Slice(name, start, stop)] * (stop > start)
-    seats = tuple((0, k, 0, 0) for k in range(CORES))
-    return Placement(tuple(Core(tuple(s), {}) for s in slices), seats, {})
 
 
 def counted(seed: int) -> tuple[ChipNetwork, Placement, Simulation]:

@@ -13,6 +13,7 @@ from spikeport.converters.circuit import READOUTS
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Network, Neuron
 from spikeport.deploy.backends.float import run_float
+from spikeport.deploy.backends.simulator.memory import parse_size
 from spikeport.deploy.cli.output import progress
 from spikeport.deploy.cli.sources import make_codec
 from spikeport.deploy.codec import Codec
@@ -28,16 +29,19 @@ BATCH = 64
 """Samples run together: bounds the memory of the float network's spikes."""
 
 
-def run_chip(deployment: Deployment, data: Data, backend: str, record: Collection[str]) -> Result:
+def run_chip(
+    deployment: Deployment, data: Data, backend: str, record: Collection[str], memory: str | None = None
+) -> Result:
     """Run a deployment on all of ``data``.
 
     Raises:
-        DataError: shapes, names or the backend do not fit.
+        DataError: shapes, names, the backend or ``memory``, a size as text, do not fit.
     """
     populations = deployment.network.populations
     check_labels(data, populations[deployment.network.outputs[0]].size)
+    limit = None if memory is None else parse_size(memory)
     with progress(f"running {len(data.input)} samples") as report:
-        run = deployment.run(data.input, backend, record, report)
+        run = deployment.run(data.input, backend, record, report, memory=limit)
     layers = {
         name: Layer(activity.neurons, activity.payload, int(activity.spikes.sum()), activity.u_wraps, activity.v_clips)
         for name, activity in run.activity.populations.items()
@@ -55,6 +59,8 @@ def run_chip(deployment: Deployment, data: Data, backend: str, record: Collectio
         input_steps=run.input_steps,
         chip_steps=run.activity.steps,
         findings=run.findings,
+        engines=run.engines,
+        memory=run.memory,
     )
 
 

@@ -75,8 +75,13 @@ TimeUnit = Annotated[float, typer.Option(help="Event lists: seconds per unit of 
 Backend = Annotated[
     str,
     typer.Option(
-        help="reference: the chip, bit for bit (.spk). lava: the same, by lava-nc. float: the trained network (.nir)."
+        help="auto: the chip, bit for bit (.spk), each layer by the engine that suits it; events, dense, reference: "
+        "by this one. lava: the same, by lava-nc. float: the trained network (.nir)."
     ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="What the run may allocate, for example 512MiB; 2GiB if absent."),
 ]
 Record = Annotated[
     str,

@@ -13,7 +13,7 @@ from spikeport.deploy.cli import options
 def run_model(
     model: options.Model,
     data: options.Data,
-    backend: options.Backend = "reference",
+    backend: options.Backend = "auto",
     dialect: options.Dialect = None,
     dt: options.Dt = None,
     encode: options.Encode = None,
@@ -34,6 +34,7 @@ def run_model(
     sensor: options.Sensor = None,
     counts: options.Counts = False,
     time_unit: options.TimeUnit = 1e-6,
+    memory: options.Memory = None,
     json: options.Json = None,
 ) -> None:
     """Run data through a model and count what happened; accuracy where the data have labels."""
@@ -59,7 +60,7 @@ def run_model(
         deployment = read_deployment(model)
         shape = deployment.network.populations[deployment.network.inputs[0]].shape
         given = read_data(data, split, binning, samples, shape, deployment.codec.encoder)
-        result = run_chip(deployment, given, backend, names)
+        result = run_chip(deployment, given, backend, names, memory)
     if save is not None:
         save_arrays(result, given.labels, save)
     tell((*given.findings, *result.findings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from rich.console import RenderableType
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.write.atomic import atomic_write
+from spikeport.deploy.backends.simulator.memory import written
+from spikeport.deploy.backends.simulator.simulation import Choice
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.data import Data
 from spikeport.deploy.decode import Decoded
@@ -47,6 +49,8 @@ class Result:
         layers: counts per spiking layer.
         synops: synaptic operations per group; None where the backend does not count them.
         chip_steps: steps the chip took per sample; None for the float network.
+        engines: per population, who computed it and why; empty where there was no choice.
+        memory: bytes that the run allocated at most; None where nobody knows.
     """
 
     backend: str
@@ -59,6 +63,8 @@ class Result:
     input_steps: int
     chip_steps: int | None
     findings: tuple[Finding, ...]
+    engines: Mapping[str, Choice] = field(default_factory=dict)
+    memory: int | None = None
 
 
 def accuracy(predictions: NDArray[np.int64], labels: NDArray[np.int64] | None) -> float | None:
@@ -92,6 +98,8 @@ def run_record(result: Result, data: Data, model: str, source: str) -> dict[str,
         "samples": samples,
         "input_steps": result.input_steps,
         "chip_steps": result.chip_steps,
+        "memory_bytes": result.memory,
+        "engines": {name: asdict(choice) for name, choice in result.engines.items()},
         "accuracy": accuracy(result.decoded.classes, data.labels),
         "predictions": result.decoded.classes.tolist(),
         "labels": None if data.labels is None else data.labels.tolist(),
@@ -114,6 +122,7 @@ def run_tables(record: Mapping[str, Any]) -> list[RenderableType]:
             "time steps": f"{record['input_steps']}{chip}",
             "accuracy": "no labels" if right is None else f"{right:.2%}",
             "SynOps per sample": "not counted" if synops is None else f"{synops:,.0f}",
+            **({} if record["memory_bytes"] is None else {"memory, at most": written(record["memory_bytes"])}),
         },
     )
     names = {
@@ -125,7 +134,13 @@ def run_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     }
     if all(layer["messages_per_sample"] == layer["spikes_per_sample"] for layer in record["layers"]):
         del names["messages_per_sample"]
-    return [head, columns("spikes", record["layers"], names)]
+    return [head, columns("spikes", record["layers"], names), *_engines(record["engines"])]
+
+
+def _engines(chosen: Mapping[str, Mapping[str, str]]) -> list[RenderableType]:
+    """Who computed which layer, and why; nothing where there was no choice."""
+    rows = [{"layer": name, **choice} for name, choice in chosen.items()]
+    return [columns("engines", rows, {"layer": "layer", "engine": "engine", "reason": "why"})] if rows else []
 
 
 def save_arrays(result: Result, labels: NDArray[np.int64] | None, path: Path) -> None:

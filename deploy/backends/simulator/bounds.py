@@ -1,4 +1,4 @@
-"""Bounds: how large a synaptic sum can get, so that an engine knows which number type is exact."""
+"""Bounds: how large spikes and synaptic sums can get, so that an engine knows which number type is exact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Sparse, Synapses
+from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Population, Sparse, Synapses
+
+
+def sends_payloads(population: Population) -> bool:
+    """Whether its spikes may be worth other than 1; of an input only its data know."""
+    many = population.model == "lif_subtract" and population.max_spikes > 1
+    return many or population.model in ("delta", "sigma_delta")
 
 
 def heaviest(connectivity: Connectivity) -> int:

@@ -37,12 +37,6 @@ class Neurons(Protocol):
         ...
 
 
-def sends_payloads(population: Population) -> bool:
-    """Whether its spikes may be worth other than 1; of an input only its data know."""
-    many = population.model == "lif_subtract" and population.max_spikes > 1
-    return many or population.model in ("delta", "sigma_delta")
-
-
 def narrow(population: Population) -> bool:
     """Whether its registers fit 32 bits as long as its sums do: a LIF neuron with parameters in the chip's range."""
     p = population
@@ -57,6 +51,7 @@ def narrow(population: Population) -> bool:
         (np.int64(0) if p.v_min is None else p.v_min, -LARGEST_SUM, LARGEST_SUM),
         (np.int64(p.max_spikes), 1, NEVER),
         (np.int64(p.refractory), 0, NEVER),
+        (np.int64(p.hold_init), 0, NEVER),
     )
     return p.model not in SIGMA_DELTA and all(bool(np.all((low <= x) & (x <= high))) for x, low, high in within)
 
@@ -82,7 +77,8 @@ class LifNeurons:
         )
         most = p.max_spikes if p.model == "lif_subtract" else 0
         self._firing = (most, self._parameters[4], _each(p.reset << STATE_SHIFT, p, np.int32))
-        self._refractory, self._blocks, self._name = p.refractory, _blocks(layer.cuts), p.name
+        self._refractory = p.refractory if p.holds else -1
+        self._blocks, self._name = _blocks(layer.cuts), p.name
 
     def step(self, task: Task, tile: Tile, samples: int, sums: Rows) -> int:
         """See `Neurons`."""

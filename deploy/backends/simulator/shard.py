@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from spikeport.converters.arithmetic import State, initial_state
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.schedule import Stage, reach
+from spikeport.deploy.backends.simulator.bounds import sends_payloads
 from spikeport.deploy.backends.simulator.census import Census, Span
 from spikeport.deploy.backends.simulator.engine import Counters, EscapeError, Layer, Runner, States, Task
 from spikeport.deploy.backends.simulator.events import emit
-from spikeport.deploy.backends.simulator.neurons import sends_payloads
 from spikeport.deploy.backends.simulator.stop import Watch
 from spikeport.deploy.backends.simulator.tape import Tape
 from spikeport.deploy.backends.simulator.team import Team

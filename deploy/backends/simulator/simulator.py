@@ -17,6 +17,7 @@ from spikeport.converters.placement import Placement
 from spikeport.converters.schedule import schedule
 from spikeport.deploy.backends.simulator.census import Census
 from spikeport.deploy.backends.simulator.engine import Engine, EscapeError, Layer
+from spikeport.deploy.backends.simulator.memory import DEFAULT, Demand, chunk_for, demand
 from spikeport.deploy.backends.simulator.neurons import narrow
 from spikeport.deploy.backends.simulator.shard import Job, Program, Shard
 from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
@@ -25,7 +26,8 @@ from spikeport.deploy.backends.simulator.tape import Tape
 from spikeport.deploy.backends.simulator.team import ALONE, Team
 from spikeport.deploy.consequences import Consequences
 
-CHUNK = 256
+STOP_CHUNK = 16
+"""Steps computed at once where samples may stop: what lies behind a sample's end was computed in vain."""
 
 
 def threads() -> int:
@@ -40,20 +42,20 @@ class Simulator:
 
     def __init__(self, network: ChipNetwork, placement: Placement, engine: Engine) -> None:
         """Lay out weights and tables for counting."""
-        self._network, self._placement, self._engine = network, placement, engine
+        self.network, self.placement, self._engine = network, placement, engine
         self._census = Census(network, Consequences(network, placement))
         self._wide = {n for n, p in network.populations.items() if p.model in SIGMA_DELTA or not narrow(p)}
         self._program = self._made()
 
     def _made(self) -> Program:
-        populations = self._network.populations
+        populations = self.network.populations
         layers = {n: self._layer(n) for n, p in populations.items() if p.model != "input"}
         runners = {n: self._engine.ready(layer) for n, layer in layers.items()}
-        return Program(self._network, schedule(self._network), layers, runners, self._census)
+        return Program(self.network, schedule(self.network), layers, runners, self._census)
 
     def _layer(self, name: str) -> Layer:
-        population = self._network.populations[name]
-        return Layer(population, self._network.into(name), self._census.cuts(name), name in self._wide)
+        population = self.network.populations[name]
+        return Layer(population, self.network.into(name), self._census.cuts(name), name in self._wide)
 
     def run(
         self,
@@ -62,7 +64,7 @@ class Simulator:
         record_states: Collection[str] = (),
         progress: Progress | None = None,
         stop: StopRule | None = None,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
     ) -> Simulation:
         """Run a batch from the initial state; see `reference.simulate`.
 
@@ -72,17 +74,26 @@ class Simulator:
             record_states: populations whose u and v are kept.
             progress: called with (steps done, steps in all).
             stop: ends samples early; then counts, trains and states end where each sample does.
-            chunk: steps computed at once; results do not depend on it.
+            chunk: steps computed at once (at most), which takes memory; results do not depend on it.
         """
+        if chunk is None:
+            batch, length = next(iter(inputs.values())).shape[:2]
+            needed = self.demand(length, record, record_states)
+            chunk = chunk_for(needed, batch, length + self.network.depth, DEFAULT)
+        chunk = chunk if stop is None else min(chunk, STOP_CHUNK)
         while True:
             try:
                 return self._run(inputs, record, record_states, progress, stop, chunk)
             except EscapeError as error:
                 (name,) = error.args
-                if name in self._wide or name in self._network.inputs:
+                if name in self._wide or name in self.network.inputs:
                     raise
                 self._wide.add(name)
                 self._program = self._made()
+
+    def demand(self, length: int, record: Collection[str], record_states: Collection[str]) -> Demand:
+        """Memory that runs of ``length`` input steps need."""
+        return demand(self.network, len(self.placement.cores), length, record, record_states, threads())
 
     def _run(
         self,
@@ -93,7 +104,7 @@ class Simulator:
         stop: StopRule | None,
         chunk: int,
     ) -> Simulation:
-        network = self._network
+        network = self.network
         batch, length = next(iter(inputs.values())).shape[:2]
         steps = length + network.depth
         tape = Tape(network, record, record_states, batch, length)

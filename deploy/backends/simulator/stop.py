@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Ints, Population
+from spikeport.converters.circuit import READOUTS
 
 
 class StopRule(Protocol):
@@ -52,7 +53,7 @@ class Watch:
         """
         self._rule, self._shift, self._length, self._steps = rule, population.shift, length, steps
         self.population = population.name
-        self.states_of = population.name if population.model in ("integrator", "sigma") else None
+        self.states_of = population.name if population.model in READOUTS else None
         """The population, if the rule reads its states instead of its spikes."""
         self._so_far = np.zeros((batch, population.size), np.int64)
         self.used: Ints = np.full(batch, steps, np.int64)

@@ -46,7 +46,7 @@ def wrapped(x: Whole) -> Whole:
 
 @kernel
 def integrate(
-    sums: Array, u: Array, v: Array, hold: Array, fired: Array, parameters: tuple[Array, ...], refractory: bool
+    sums: Array, u: Array, v: Array, hold: Array, fired: Array, parameters: tuple[Array, ...], holding: bool
 ) -> tuple[Whole, Whole, Whole, Whole]:
     """u and v of neurons up to where they fire, for one step; rows of one length.
 
@@ -61,7 +61,7 @@ def integrate(
         new_u = wrapped(wide_u)
         wide_v = np.int32(np.int32(decayed(old_v, keep_v[i]) + new_u) + bias[i])
         new_v = np.int32(max(min(max(wide_v, 1 - STATE_LIMIT), STATE_LIMIT - 1), floor[i]))
-        if refractory:
+        if holding:
             new_v = np.int32(0) if hold[i] > 0 else new_v
         fires = new_v > threshold[i]
         u[i], v[i], fired[i] = new_u, new_v, fires
@@ -126,7 +126,7 @@ def advance(
         registers: u, v, hold, (B, n) int32.
         parameters: (n,) int32: what u and v keep, bias, lower clip of v, threshold.
         firing: see `Firing`.
-        refractory: steps.
+        refractory: steps after a spike in which v is held; -1 where it never is, at the start neither.
         blocks: (E + 1,) edges of blocks of neurons, (E,) the cut that each belongs to.
         train: steps of history, starts, index, payload of the population's own train.
         counters: active, u_wraps, v_clips.
@@ -149,7 +149,7 @@ def advance(
                 part = (parameters[0][low:high], parameters[1][low:high], parameters[2][low:high])
                 more = (parameters[3][low:high], parameters[4][low:high])
                 done = integrate(
-                    row[low:high], u[low:high], v[low:high], hold[low:high], fired, (*part, *more), refractory > 0
+                    row[low:high], u[low:high], v[low:high], hold[low:high], fired, (*part, *more), refractory >= 0
                 )
                 active[b, s, cut[e]] += done[0]
                 u_wraps[b, s] += done[1]
@@ -157,7 +157,7 @@ def advance(
                 escaped += done[3]
                 k = append(fired[: high - low], low, index[b], k)
             reset(v, index[b], payload[b], firing, first, k)
-            if refractory:
+            if refractory >= 0:
                 rest(hold, index[b], first, k, refractory)
             starts[b, history + s + 1] = k
             if kept[0].shape[1]:

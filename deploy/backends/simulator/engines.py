@@ -1,0 +1,69 @@
+"""Engines by name, and a network's simulator, kept as long as the same network is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.chip_network import ChipNetwork
+from spikeport.converters.placement import Placement
+from spikeport.deploy.backends.simulator.engine import Engine, EscapeError
+from spikeport.deploy.backends.simulator.events.engine import EventsEngine
+from spikeport.deploy.backends.simulator.simulation import Choice, Progress, Simulation
+from spikeport.deploy.backends.simulator.simulator import Simulator
+from spikeport.deploy.backends.simulator.stop import StopRule
+
+
+def _dense() -> Engine:
+    """See `DenseEngine`; torch takes its time to load."""
+    from spikeport.deploy.backends.simulator.dense.engine import DenseEngine
+
+    return DenseEngine()
+
+
+ENGINES: Mapping[str, Callable[[], Engine]] = {"auto": EventsEngine, "events": EventsEngine, "dense": _dense}
+
+_LAST: dict[str, Simulator] = {}
+"""The last simulator of each engine: most callers run one network again and again."""
+
+
+def simulator(network: ChipNetwork, placement: Placement, engine: str) -> Simulator:
+    """The network made ready for ``engine``, one of `ENGINES`."""
+    known = _LAST.get(engine)
+    if known is None or known.network is not network or known.placement is not placement:
+        known = _LAST[engine] = Simulator(network, placement, ENGINES[engine]())
+    return known
+
+
+def run_on(
+    engine: str,
+    network: ChipNetwork,
+    inputs: Mapping[str, NDArray[np.integer[Any]]],
+    placement: Placement,
+    record: Collection[str] = (),
+    record_states: Collection[str] = (),
+    progress: Progress | None = None,
+    stop: StopRule | None = None,
+    chunk: int | None = None,
+) -> Simulation:
+    """As `reference.simulate`, on ``engine``; for ``stop`` and ``chunk`` see `Simulator.run`."""
+    ready = simulator(network, placement, engine)
+    try:
+        return ready.run(inputs, record, record_states, progress, stop, chunk)
+    except EscapeError:
+        if stop is not None:
+            raise
+    return _by_specification(network, inputs, placement, record, record_states, progress)
+
+
+def _by_specification(network: ChipNetwork, *arguments: Any) -> Simulation:
+    """For what no engine holds: payloads beyond 32 bits."""
+    from spikeport.deploy.backends.simulator.reference import simulate
+
+    choice = Choice("reference", "payloads beyond 32 bits")
+    inside = [name for name, p in network.populations.items() if p.model != "input"]
+    return replace(simulate(network, *arguments), engines=dict.fromkeys(inside, choice))
