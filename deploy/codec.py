@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spikeport.converters.network import Shape
 from spikeport.deploy.decode import Decoded, Decoder, decode
 from spikeport.deploy.encode import Current, Encoded, Encoder, Graded, Latency, Rate, Spikes, encode
+from spikeport.deploy.encode_values import Changes, Values
 from spikeport.errors import DataError
 
 Value: TypeAlias = str | int | float | bool
@@ -24,6 +25,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "rate": Rate,
     "latency": Latency,
     "graded": Graded,
+    "values": Values,
+    "changes": Changes,
 }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chain import Chain
+from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.circuit import Circuit, InputCode
 from spikeport.converters.connectivity import fan_in
 from spikeport.converters.findings import Finding
@@ -22,11 +23,13 @@ from spikeport.converters.passes.quantize.quantize import Choices, Quantized, Sp
 from spikeport.converters.placement import Placement
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.codec import Codec, parse_decoder, parse_encoder
+from spikeport.deploy.compile_program import check_payload, compile_program, program_codec
 from spikeport.deploy.data import data_hash
 from spikeport.deploy.decode import Decoder
 from spikeport.deploy.deployment import Deployment, Provenance
 from spikeport.deploy.encode import Encoded, Spikes, largest, unit
-from spikeport.errors import DataError, DoesNotFitError, ModelError, UnsupportedOnChipError
+from spikeport.deploy.encode_values import Changes, Values
+from spikeport.errors import DataError, DoesNotFitError, ModelError
 from spikeport.hw_profiles.profile import Profile, load_profile
 
 Progress = Callable[[str], None]
@@ -66,7 +69,7 @@ class CompileOptions:
 
 
 def compile_network(
-    network: Network,
+    network: Network | ChipNetwork,
     target: str | Path | Profile,
     calibration: NDArray[Any] | None = None,
     codec: Codec | None = None,
@@ -76,12 +79,12 @@ def compile_network(
     """Compile a network for a chip.
 
     Args:
-        network: as a reader returns it.
+        network: as a reader returns it; of one that is an integer program, only the seats are found.
         target: a profile, its name, or the path of its .toml file.
-        calibration: data (B, T, *shape), or (B, *shape) where the encoder makes the time axis.
+        calibration: data (B, T, *shape), or (B, *shape) where the encoder makes the time axis; programs need none.
         codec: how data are encoded and outputs decoded; spikes in, and spike counts (or the membrane of an
             integrator) out, if None.
-        options: see `CompileOptions`.
+        options: see `CompileOptions`; programs have none to choose.
         progress: called with what is being done.
 
     Raises:
@@ -92,7 +95,10 @@ def compile_network(
     chain = Chain(profile, progress or (lambda name: None))
     _single_ends(network)
     codec = codec or codec_for(network)
-    _check_payload(codec, profile)
+    if isinstance(network, ChipNetwork):
+        return compile_program(network, profile, codec, chain.step)
+    _refuse_integers(codec)
+    check_payload(codec, profile)
     code = InputCode(unit(codec.encoder), largest(codec.encoder))
     circuit = chain.circuit(network, code)
     encoded = _calibration_input(network, circuit, calibration, codec, options, chain.findings)
@@ -110,7 +116,7 @@ def compile_network(
     return Deployment(quantized.network, placement, profile, codec, provenance, findings, quantized.report)
 
 
-def codec_for(network: Network, encode: str | None = None, decode: str | None = None) -> Codec:
+def codec_for(network: Network | ChipNetwork, encode: str | None = None, decode: str | None = None) -> Codec:
     """The codec written ``encode`` and ``decode``, for example "current:steps=16,low=0,high=255" and "first-spike".
 
     Without them: what the network was made for; else spikes in, and spike counts out, or the mean membrane where the
@@ -119,6 +125,8 @@ def codec_for(network: Network, encode: str | None = None, decode: str | None = 
     Raises:
         DataError: no such code.
     """
+    if isinstance(network, ChipNetwork):
+        return program_codec(network, encode, decode)
     sources = [network.nodes[e.source] for name in network.outputs for e in network.into(name)]
     spiking = all(getattr(node, "spiking", False) for node in sources)
     usual = Decoder("count" if spiking else "membrane")
@@ -126,7 +134,7 @@ def codec_for(network: Network, encode: str | None = None, decode: str | None = 
     return Codec(parse_encoder(encode) if encode else Spikes(), parse_decoder(decode) if decode else usual)
 
 
-def _single_ends(network: Network) -> None:
+def _single_ends(network: Network | ChipNetwork) -> None:
     for what, names in (("input", network.inputs), ("output", network.outputs)):
         if len(names) != 1:
             raise ModelError(
@@ -135,13 +143,11 @@ def _single_ends(network: Network) -> None:
             )
 
 
-def _check_payload(codec: Codec, profile: Profile) -> None:
-    most, bits = largest(codec.encoder), profile.limits.graded_spike_bits.value
-    if most > 1 and most >= 2**bits:
-        holds = f"payloads below 2^{bits}" if bits else "plain spikes only"
-        raise UnsupportedOnChipError(
-            f"the encoder sends payloads up to {most}, {profile.name} takes {holds}; "
-            "use --encode current, rate or latency, or spikes:clamp=true."
+def _refuse_integers(codec: Codec) -> None:
+    if isinstance(codec.encoder, Values | Changes):
+        raise DataError(
+            "the encoders values and changes belong to integer programs (lava-dl .net files); a network in floats "
+            "takes graded, current, rate, latency or spikes."
         )
 
 
@@ -200,7 +206,7 @@ def _record(network: Network, circuit: Circuit, encoded: Encoded) -> Calibration
         if not np.isfinite(targets[name]).all():
             raise ModelError(f"{name}: the float network's values grow without bound on the calibration data.")
     (source,) = network.inputs
-    return Calibration({source: encoded.spikes.reshape(batch, steps, -1)}, targets)
+    return Calibration({source: encoded.spikes.astype(np.int64).reshape(batch, steps, -1)}, targets)
 
 
 def _fit(chain: Chain, circuit: Circuit, recorded: Calibration, options: CompileOptions) -> tuple[Quantized, Placement]:

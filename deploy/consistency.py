@@ -50,13 +50,21 @@ def check(deployment: Deployment) -> None:
     Raises:
         NonsenseError: they do not; the message names the part, the value and the limit.
     """
-    network = deployment.network
+    check_program(deployment.network, deployment.profile.limits)
+    _check_placement(deployment.placement, deployment.network)
+
+
+def check_program(network: ChipNetwork, limits: Limits) -> None:
+    """Check that the populations and synapses of ``network`` fit each other and the chip's registers.
+
+    Raises:
+        NonsenseError: as `check`.
+    """
     _check_names(network)
     for population in network.populations.values():
         _check_population(population)
     for synapses in network.synapses.values():
-        _check_synapses(synapses, network, deployment.profile.limits)
-    _check_placement(deployment.placement, network)
+        _check_synapses(synapses, network, limits)
 
 
 def _check_names(network: ChipNetwork) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Shape
+from spikeport.deploy.encode_values import LARGEST, Changes, Values, send
 from spikeport.errors import DataError
 
 ONE = 1 << 16
@@ -109,7 +110,7 @@ class Graded:
         _require(1 <= self.levels <= ONE, f"levels={self.levels} must lie in 1 .. {ONE}")
 
 
-Encoder: TypeAlias = Spikes | Current | Rate | Latency | Graded
+Encoder: TypeAlias = Spikes | Current | Rate | Latency | Graded | Values | Changes
 Analogue: TypeAlias = Current | Rate | Latency | Graded
 
 
@@ -140,13 +141,23 @@ def largest(encoder: Encoder) -> int:
             return most
         case Graded(levels=levels):
             return levels
+        case Values() | Changes():
+            return LARGEST
         case _:
             return 1
 
 
 def unit(encoder: Encoder) -> float:
     """What a payload of 1 is worth to the float network."""
-    return 1.0 / encoder.levels if isinstance(encoder, Graded) else 1.0
+    match encoder:
+        case Graded(levels=levels):
+            return 1.0 / levels
+        case Values(gain=gain):
+            return 1.0 / gain
+        case Changes(gain=gain, exp=exp):
+            return 1.0 / (gain * (1 << exp))
+        case _:
+            return 1.0
 
 
 def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0, narrow: bool = False) -> Encoded:
@@ -169,6 +180,8 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0, n
         if narrow and values.dtype in (np.bool_, np.uint8) and values.max() <= encoder.max_spikes:
             return Encoded(values.view(np.uint8), 1.0)
         return _pass_spikes(encoder, values)
+    if isinstance(encoder, Values | Changes):
+        return Encoded(send(encoder, values, static=values.ndim == len(shape) + 1), unit(encoder))
     fractions, findings = _fractions(encoder, values)
     # Said once a run: of the batch that comes first.
     findings = (*findings, *(_dark(encoder, values) if first == 0 else ()))
