@@ -108,9 +108,10 @@ def _never_negative(name: str, network: Network) -> bool:
 
 def _exact(name: str, pool: MaxPool, network: Network) -> tuple[Network, int]:
     """The tree of pairs; ``name`` becomes the sum that gives the maximum."""
-    channels = network.shapes[name][0] if len(network.shapes[name]) == 3 else 1
-    if len(network.shapes[name]) != 3:
-        raise UnsupportedOnChipError(f"{name}: a maximum pool on {network.shapes[name]}; give it channels first.")
+    shape = network.shapes[name]
+    if len(shape) != 3 and (len(shape) != 2 or pool.kernel[0] > 1 or pool.stride[0] > 1 or pool.padding[0] > 0):
+        raise UnsupportedOnChipError(f"{name}: a maximum pool on {shape}; give it channels first.")
+    pixels = len(shape) - 1
     arriving = network.into(name)
     nodes: dict[str, Node] = dict(network.nodes)
     edges = [e for e in network.edges if e.target != name]
@@ -123,7 +124,7 @@ def _exact(name: str, pool: MaxPool, network: Network) -> tuple[Network, int]:
             added += 1
             rectifier = free_name(network, f"{name}.max{added}")
             nodes[rectifier] = Activation()
-            nodes[f"{rectifier}.difference"] = _chosen(pool, channels, {a.position: 1.0, b.position: -1.0})
+            nodes[f"{rectifier}.difference"] = _chosen(pool, shape[0], {a.position: 1.0, b.position: -1.0}, pixels)
             edges += [replace(e, target=f"{rectifier}.difference") for e in arriving]
             edges.append(Edge(f"{rectifier}.difference", rectifier))
             edges += [Edge(part, rectifier) for part in a.parts]
@@ -132,7 +133,7 @@ def _exact(name: str, pool: MaxPool, network: Network) -> tuple[Network, int]:
         values += left
     (result,) = values
     base = f"{name}.base"
-    nodes[base] = _chosen(pool, channels, {result.position: 1.0})
+    nodes[base] = _chosen(pool, shape[0], {result.position: 1.0}, pixels)
     nodes[name] = Scale(np.ones((), np.float32))
     edges += [replace(e, target=base) for e in arriving]
     edges += [Edge(source, name) for source in (base, *result.parts)]
@@ -148,9 +149,9 @@ def _negative(parts: tuple[str, ...], target: str, nodes: dict[str, Node]) -> li
     return [*(Edge(part, minus) for part in parts), Edge(minus, target)]
 
 
-def _chosen(pool: MaxPool, channels: int, weights: Mapping[int, float]) -> Conv:
-    """The depthwise convolution that picks positions of the window, each times its weight."""
-    kernel = np.zeros((channels, 1, *pool.kernel), np.float32)
-    for k, position in enumerate(product(*map(range, pool.kernel))):
+def _chosen(pool: MaxPool, channels: int, weights: Mapping[int, float], axes: int) -> Conv:
+    """The depthwise convolution along the last ``axes`` that picks positions of the window, each times its weight."""
+    kernel = np.zeros((channels, 1, *pool.kernel[-axes:]), np.float32)
+    for k, position in enumerate(product(*map(range, kernel.shape[2:]))):
         kernel[(slice(None), 0, *position)] = weights.get(k, 0.0)
-    return Conv(kernel, None, pool.stride, pool.padding, (1,) * len(pool.kernel), channels)
+    return Conv(kernel, None, pool.stride[-axes:], pool.padding[-axes:], (1,) * axes, channels)
