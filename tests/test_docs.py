@@ -9,6 +9,7 @@ import pytest
 
 from spikeport import errors
 from spikeport.converters.read.dialects import DIALECTS, KEYS
+from spikeport.converters.read.onnx.operators import REFUSED, RULES
 from spikeport.deploy.cli.main import EXIT_CODES, main
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -66,3 +67,12 @@ def test_commands_in_the_readme_name_options_that_exist(capsys: pytest.CaptureFi
         assert main([line[0], *inner, "--help"]) == 0
         shown = capsys.readouterr().out
         assert [option for option in line if re.match(r"--?[a-z]", option) and option not in shown] == []
+
+
+def test_page_on_onnx_has_a_row_for_each_operator() -> None:
+    page = (DOCS / "onnx.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|$", page, re.M)
+    told = {name: treatment for names, treatment in rows for name in re.findall(r"`(\w+)`", names)}
+    # QCFS is what Floor and Round may be part of; it is in no file.
+    assert set(told) == (set(RULES) - {"QCFS"}) | set(REFUSED)
+    assert [name for name in set(REFUSED) - set(RULES) if "refused" not in told[name]] == []
