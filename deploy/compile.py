@@ -96,7 +96,8 @@ def compile_network(
     _single_ends(network)
     codec = codec or codec_for(network)
     if isinstance(network, ChipNetwork):
-        return compile_program(network, profile, codec, chain.step)
+        given = [("calibration data", calibration is not None), ("compile options", options != CompileOptions())]
+        return compile_program(network, profile, codec, chain.step, [what for what, is_given in given if is_given])
     _refuse_integers(codec)
     check_payload(codec, profile)
     code = InputCode(unit(codec.encoder), largest(codec.encoder))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
 from spikeport.converters.chain import Chain
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.circuit import READOUTS
+from spikeport.converters.findings import Finding
 from spikeport.converters.passes.quantize.quantize import Quantized
 from spikeport.converters.quantization import QuantizationReport
 from spikeport.deploy.codec import Codec, parse_decoder, parse_encoder
@@ -24,8 +25,17 @@ from spikeport.hw_profiles.profile import Profile
 _NOTHING = QuantizationReport({}, {})
 
 
-def compile_program(network: ChipNetwork, profile: Profile, codec: Codec, step: Callable[[str], None]) -> Deployment:
+def compile_program(
+    network: ChipNetwork, profile: Profile, codec: Codec, step: Callable[[str], None], unused: Sequence[str] = ()
+) -> Deployment:
     """partition, place: an integer program onto cores.
+
+    Args:
+        network: the program.
+        profile: the chip.
+        codec: how data are encoded and outputs decoded.
+        step: called with the name of each pass.
+        unused: what the user gave for a quantization that does not take place.
 
     Raises:
         ModelError: its parts do not fit each other.
@@ -41,7 +51,9 @@ def compile_program(network: ChipNetwork, profile: Profile, codec: Codec, step: 
     check_payload(codec, profile)
     versions = {"spikeport": version("spikeport"), "numpy": version("numpy"), "python": platform.python_version()}
     provenance = Provenance(network.source_hash, "", "", {}, versions)
-    findings = tuple(dict.fromkeys((*network.findings, *chain.findings)))
+    message = "its numbers are the chip's integers already: nothing is quantized, {} not used."
+    dropped = [Finding("not-quantized", "info", "", message.format(f"{what} are")) for what in unused]
+    findings = tuple(dict.fromkeys((*network.findings, *dropped, *chain.findings)))
     return Deployment(bare, placement, profile, codec, provenance, findings, _NOTHING)
 
 

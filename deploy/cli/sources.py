@@ -51,6 +51,30 @@ def read_network(path: Path, dialect: str | None, dt: float | None) -> Network:
     return model
 
 
+def read_compilable(path: Path, dialect: str | None, dt: float | None) -> Network | ChipNetwork:
+    """What `compile` takes: a trained network that spikes, or an integer program.
+
+    Raises:
+        ModelError: as `read_model`.
+        UnsupportedOnChipError: it is a conventional network; the message says how to convert it.
+    """
+    from spikeport.converters.network import Network
+    from spikeport.converters.passes.lower import refuse_conventional
+
+    model = read_model(path, dialect, dt)
+    if isinstance(model, Network):
+        refuse_conventional(model, str(path))
+    return model
+
+
+def input_shape(model: Network | ChipNetwork) -> Shape:
+    """Shape of one step of one sample."""
+    from spikeport.converters.network import Network
+
+    (name, *_) = model.inputs
+    return model.shapes[name] if isinstance(model, Network) else model.populations[name].shape
+
+
 def read_spiking(path: Path, dialect: str | None, dt: float | None) -> Network:
     """A trained network that spikes.
 
@@ -159,7 +183,7 @@ def make_binning(bin: float, steps: int | None, sensor: str | None, counts: bool
     return Binning(bin, steps, (polarities, height, width), counts, time_unit)
 
 
-def make_codec(encode: str | None, decode: str | None, network: Network) -> Codec | None:
+def make_codec(encode: str | None, decode: str | None, network: Network | ChipNetwork) -> Codec | None:
     """The codec asked for, or that the network was made for, its other half the default; None where there is neither.
 
     Raises:
