@@ -28,6 +28,8 @@ from spikeport.deploy.conversion.options import ConvertOptions
 from spikeport.deploy.deployment import Deployment
 
 CALIBRATION, STEP_SEARCH = 512, 1000
+ALLOWED = 0.5
+"""Points that the conversion may cost where steps are searched: what is enough there should be on other images."""
 
 
 def trained(name: str, data: Any, cache: Path, seed: int) -> tuple[nn.Module, Path]:
@@ -47,7 +49,8 @@ def converted(onnx: Path, data: Any, to: str, steps: int) -> Conversion:
     """The conversion, its steps chosen on the last `STEP_SEARCH` test images."""
     calibration, labels = pixels(data["train"][:CALIBRATION]), data["train_y"][:CALIBRATION].astype(np.int64)
     search, known = pixels(data["test"][-STEP_SEARCH:]), data["test_y"][-STEP_SEARCH:].astype(np.int64)
-    return convert(read_onnx(onnx), calibration, to, labels, search, known, ConvertOptions(steps=steps))  # type: ignore[arg-type]
+    options = ConvertOptions(steps=steps, points=ALLOWED)
+    return convert(read_onnx(onnx), calibration, to, labels, search, known, options)  # type: ignore[arg-type]
 
 
 def measured(onnx: Path, conversion: Conversion, data: Any, samples: int) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def measured(onnx: Path, conversion: Conversion, data: Any, samples: int) -> dic
         "synops": sum(int(c.sum()) for c in run.activity.synops.values()) / samples,
         "macs": conversion.operations.multiply_accumulates,
         "messages": _messages(deployment, run.activity) / samples,
-        "max_pools": None if conversion.max_pools is None else conversion.max_pools["treatment"],
+        "max_pools": None if conversion.max_pools is None else conversion.max_pools.treatment,
         "points": [(p.steps, p.score) for p in conversion.points],
         "compile_s": compiled - began,
         "run_s": ran - compiled,

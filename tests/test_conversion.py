@@ -102,8 +102,8 @@ def test_auto_keeps_the_maximum_where_the_average_costs_too_much() -> None:
     loose = convert(plain(middle=POOL), DATA, options=replace(QUICK, points=100.0)).max_pools
     assert strict is not None
     assert loose is not None
-    assert (strict["treatment"], loose["treatment"]) == ("exact", "average")
-    assert strict["exact"] == 1.0 > strict["average"]
+    assert (strict.treatment, loose.treatment) == ("exact", "average")
+    assert strict.exact == 1.0 > strict.average
 
 
 def test_falling_short_is_said_with_the_numbers() -> None:

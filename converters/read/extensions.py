@@ -20,8 +20,8 @@ def _sigma_delta(fields: Fields, shape: Shape) -> SigmaDelta:
     values = fields.fit({name: fields.numbers(name) for name in ("threshold", "bias")}, shape)
     if values["threshold"].min() < 0:
         raise fields.refuse(f"'threshold' must not be negative, but goes down to {values['threshold'].min():.6g}.")
-    arrays = {name: np.asarray(fields.float32(name, array)) for name, array in values.items()}
-    return SigmaDelta(**arrays, **{name: bool(fields.integers(name, 1, 0)[0]) for name in FLAGS})
+    threshold, bias = (np.asarray(fields.float32(name, array)) for name, array in values.items())
+    return SigmaDelta(threshold, bias, *(bool(fields.integers(name, 1, 0)[0]) for name in FLAGS))
 
 
 def _reshape(fields: Fields, shape: Shape) -> Reshape:

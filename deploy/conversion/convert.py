@@ -18,8 +18,8 @@ from spikeport.deploy.conversion.curve import Exam, Measure, Point, curve, enoug
 from spikeport.deploy.conversion.make import LayerConversion, Made, sigma_delta, spiking
 from spikeport.deploy.conversion.observe import answers
 from spikeport.deploy.conversion.options import ConvertOptions, Target, check_target
-from spikeport.deploy.conversion.prepare import Prepared, prepared_for
-from spikeport.deploy.encode import Encoder, arrange
+from spikeport.deploy.conversion.prepare import PoolChoice, Prepared, prepared_for
+from spikeport.deploy.encode import arrange
 from spikeport.errors import DataError, ModelError
 
 Progress = Callable[[str], None]
@@ -50,7 +50,7 @@ class Conversion:
     original: float
     points: tuple[Point, ...]
     steps: int | None
-    max_pools: Mapping[str, Any] | None
+    max_pools: PoolChoice | None
     layers: Mapping[str, LayerConversion]
     operations: Operations
     findings: tuple[Finding, ...]
@@ -134,11 +134,11 @@ def _examined(made: Made, prepared: Prepared, exam: Exam, options: ConvertOption
         outputs = run_encoded(made.network, made.encoder, exam.data, options.steps)
         points = curve(exam, outputs, options.warm_up)
         steps = enough(points, wanted)
-        encoder: Encoder = replace(made.encoder, steps=steps or options.steps)  # type: ignore[type-var]
+        encoder = replace(made.encoder, steps=steps or options.steps)
         decode = "membrane" + (f":start={options.warm_up}" if options.warm_up else "")
     else:
         if exam.data.ndim > len(made.network.shapes[made.network.inputs[0]]) + 1:
-            made = replace(made, encoder=replace(made.encoder, steps=0))  # type: ignore[type-var]
+            made = replace(made, encoder=replace(made.encoder, steps=0))
         outputs = run_encoded(made.network, made.encoder, exam.data, 1)[:, -1]
         points = (Point(1, exam.score(outputs), exam.error(outputs)),)
         steps, encoder, decode = enough(points, wanted), made.encoder, "membrane-last"

@@ -18,7 +18,7 @@ from spikeport.deploy.conversion.curve import Exam
 from spikeport.deploy.conversion.observe import answers, observed
 from spikeport.deploy.conversion.options import ConvertOptions, Target
 from spikeport.deploy.conversion.prepare import Prepared
-from spikeport.deploy.encode import Current, Encoder, Graded
+from spikeport.deploy.encode import Current, Graded
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Made:
 
     network: Network
     to: Target
-    encoder: Encoder
+    encoder: Current | Graded
     layers: Mapping[str, LayerConversion]
     operations: Operations
     findings: tuple[Finding, ...]

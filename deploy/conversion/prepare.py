@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +14,20 @@ from spikeport.converters.passes.convert.max_pool import Treatment, max_pools, w
 from spikeport.converters.passes.convert.melt import melted
 from spikeport.converters.passes.convert.swap import pools_behind_activations
 from spikeport.converters.passes.infer import infer
-from spikeport.deploy.conversion.curve import Exam
+from spikeport.deploy.conversion.curve import Exam, Measure
 from spikeport.deploy.conversion.observe import answers
 from spikeport.deploy.conversion.options import ConvertOptions
+
+
+@dataclass(frozen=True)
+class PoolChoice:
+    """How maximum pools were treated, and the conventional network's scores (on calibration data) either way."""
+
+    treatment: Treatment
+    pools: tuple[str, ...]
+    measure: Measure
+    exact: float
+    average: float
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Prepared:
     network: Network
     frames: NDArray[np.float32]
     ends: Range
-    max_pools: Mapping[str, Any] | None
+    max_pools: PoolChoice | None
     findings: tuple[Finding, ...]
 
 
@@ -51,20 +60,12 @@ def prepared_for(
 
 def _pools(
     network: Network, frames: NDArray[np.float32], labels: NDArray[np.int64] | None, options: ConvertOptions
-) -> tuple[Outcome[Network], dict[str, Any]]:
+) -> tuple[Outcome[Network], PoolChoice]:
     """Maximum pools replaced as asked for; "auto" takes the average where that costs less than the allowed points."""
     exam = Exam(frames, answers(network, frames).reshape(len(frames), -1), labels)
     average = without_max_pools(network, "average")
-    record = {
-        "pools": list(max_pools(network)),
-        "measure": exam.measure,
-        "exact": exam.score(exam.answers),
-        "average": exam.score(answers(average.result, frames).reshape(len(frames), -1)),
-    }
-    treatment: Treatment = "average"
-    if options.max_pool == "exact" or (
-        options.max_pool == "auto" and record["average"] < record["exact"] - options.points / 100
-    ):
-        treatment = "exact"
-    chosen = average if treatment == "average" else without_max_pools(network, "exact")
-    return chosen, {**record, "treatment": treatment}
+    kept, lost = exam.score(exam.answers), exam.score(answers(average.result, frames).reshape(len(frames), -1))
+    costly = lost < kept - options.points / 100
+    exact = options.max_pool == "exact" or (options.max_pool == "auto" and costly)
+    chosen = without_max_pools(network, "exact") if exact else average
+    return chosen, PoolChoice("exact" if exact else "average", max_pools(network), exam.measure, kept, lost)

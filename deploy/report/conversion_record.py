@@ -27,7 +27,7 @@ def conversion_record(conversion: Conversion, model: str, output: str) -> dict[s
         "original_score": conversion.original,
         "steps": conversion.steps,
         "points": [asdict(point) for point in conversion.points],
-        "max_pools": conversion.max_pools,
+        "max_pools": None if conversion.max_pools is None else asdict(conversion.max_pools),
         "layers": [{"layer": name, **asdict(layer)} for name, layer in conversion.layers.items()],
         "operations": {**asdict(conversion.operations), "codes": codes(conversion)},
         "findings": [f.as_dict() for f in conversion.findings],

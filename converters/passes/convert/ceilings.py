@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.converters.findings import Finding, Outcome
-from spikeport.converters.network import Activation, Array, Edge, Network, Scale
+from spikeport.converters.network import Activation, Array, Edge, Network, Node, Scale
 from spikeport.converters.passes.convert.rewire import free_name, inserted_after, with_nodes
 from spikeport.converters.passes.infer import infer
 from spikeport.errors import UnsupportedOnChipError
@@ -57,7 +57,7 @@ def _split(network: Network, name: str, ceiling: Array) -> Network:
     heard = network.into(name)
     one = np.ones((), np.float32)
     network = inserted_after(network, name, sum_name, Scale(one))
-    nodes = {name: Activation(), below: Scale(one, -ceiling), over: Activation(), minus: Scale(-one)}
+    nodes: dict[str, Node] = {name: Activation(), below: Scale(one, -ceiling), over: Activation(), minus: Scale(-one)}
     edges = [replace(e, target=below) for e in heard]
     edges += [Edge(below, over), Edge(over, minus), Edge(minus, sum_name)]
     return replace(with_nodes(network, nodes), edges=(*network.edges, *edges))

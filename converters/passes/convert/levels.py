@@ -91,7 +91,8 @@ def spread(per_channel: Floats, shape: Shape) -> Array:
 
 def _by_channel(values: Array) -> Array:
     """(C, everything else)."""
-    return np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+    rows: Array = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+    return rows
 
 
 def _merged(levels: Levels) -> tuple[NDArray[np.int64], Floats]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -152,6 +151,6 @@ def _negative(parts: tuple[str, ...], target: str, nodes: dict[str, Node]) -> li
 def _chosen(pool: MaxPool, channels: int, weights: Mapping[int, float], axes: int) -> Conv:
     """The depthwise convolution along the last ``axes`` that picks positions of the window, each times its weight."""
     kernel = np.zeros((channels, 1, *pool.kernel[-axes:]), np.float32)
-    for k, position in enumerate(product(*map(range, kernel.shape[2:]))):
+    for k, position in enumerate(np.ndindex(kernel.shape[2:])):
         kernel[(slice(None), 0, *position)] = weights.get(k, 0.0)
     return Conv(kernel, None, pool.stride[-axes:], pool.padding[-axes:], (1,) * axes, channels)

@@ -80,7 +80,7 @@ def _synapses_out(network: Network) -> dict[str, int]:
 def _synapses(node: Node, source: Shape, target: Shape) -> int:
     match node:
         case Linear(weight):
-            return weight.size
+            return int(weight.size)
         case SparseMap(matrix):
             return int(matrix.nnz)
         case Conv(weight, _, stride, padding, dilation, _):

@@ -84,7 +84,7 @@ def _without_offsets(network: Network) -> tuple[Network, dict[str, Array], tuple
     bare = without_bias(network, left)
     targets = [n for n, node in network.nodes.items() if isinstance(node, Activation) or n in network.outputs]
     offsets = {n: constant(network, n) - constant(bare, n) for n in targets}
-    found = {n: offset for n, offset in offsets.items() if offset.any()}
+    found: dict[str, Array] = {n: offset for n, offset in offsets.items() if offset.any()}
     message = f"a constant ({', '.join(left)}) that no weights before it could take is a bias of its neurons."
     said = tuple(Finding("offset-in-neurons", "info", name, message) for name in found)
     return bare, found, said

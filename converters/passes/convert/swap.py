@@ -16,7 +16,7 @@ from spikeport.converters.passes.infer import infer
 
 def pools_behind_activations(network: Network) -> Network:
     """``network``, inferred, with every such pair in the other order; both keep their names."""
-    for name, node in reversed(network.nodes.items()):
+    for name, node in reversed(list(network.nodes.items())):
         if isinstance(node, MaxPool) and (activation := _only_target(network, name)):
             network = swapped(network, name, activation)
     return infer(replace(network, shapes={})).result
