@@ -16,6 +16,7 @@ from spikeport.deploy.cli.demo import demo
 from spikeport.deploy.cli.doctor import doctor
 from spikeport.deploy.cli.estimate import estimate
 from spikeport.deploy.cli.export_lava import export_lava
+from spikeport.deploy.cli.export_nir import export_nir
 from spikeport.deploy.cli.finetune import finetune_model
 from spikeport.deploy.cli.inspect import inspect
 from spikeport.deploy.cli.profiles import profiles
@@ -50,6 +51,7 @@ app.command("compare")(compare)
 app.command("estimate")(estimate)
 app.command("verify")(verify)
 app.command("export-lava")(export_lava)
+app.command("export-nir")(export_nir)
 app.command("doctor")(doctor)
 app.add_typer(profiles, name="profiles")
 app.add_typer(zoo, name="zoo")

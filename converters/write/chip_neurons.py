@@ -1,0 +1,154 @@
+"""A population's registers as a neuron in the trained network's units: the inverse of quantization, but for rounding.
+
+With S chip units of v per trained unit, v_trained = v / S + offset (`Population.scale`). What the chip's step computes
+and a `Neuron` has no word for (rounding toward zero, 24 bits) is left out; findings name everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_SHIFT, bias, initial_state, update
+from spikeport.converters.chip_network import Ints, Population
+from spikeport.converters.findings import Finding
+from spikeport.converters.network import Neuron, SigmaDelta
+from spikeport.converters.passes.quantize.registers import on_lattice
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FloatNeuron:
+    """A population in floats.
+
+    Attributes:
+        node: the neuron or unit, without the constant below.
+        constant: (n,) what an Affine before the neuron has to add to its input, in trained units.
+        findings: what the neuron cannot say.
+    """
+
+    node: Neuron | SigmaDelta
+    constant: Floats
+    findings: tuple[Finding, ...]
+
+
+def message_worth(p: Population) -> float:
+    """What a payload of 1 from ``p`` is worth in trained units; spikes, and the input's payloads, count as they are."""
+    return 2.0**p.state_exp / p.scale if p.model in ("delta", "sigma_delta") else 1.0
+
+
+def arrival_worth(p: Population) -> float:
+    """What an accumulation of 1 is worth to ``p``, in trained units."""
+    match p.model:
+        case "delta":
+            return 2.0 ** (p.spike_exp + p.state_exp) / p.scale
+        case "sigma_delta" | "sigma":
+            return 1.0 / p.scale
+        case _:
+            return float(1 << STATE_SHIFT) / p.scale
+
+
+def float_neuron(p: Population) -> FloatNeuron:
+    """The population as a node; ``p.model`` is anything but "input"."""
+    if p.model in ("delta", "sigma_delta", "sigma"):
+        return _unit(p)
+    u, v, early = own_start(p)
+    kept_u, kept_v = (DECAY_UNITY - p.du - DS_OFFSET) / DECAY_UNITY, (DECAY_UNITY - p.dv) / DECAY_UNITY
+    held = bias(p.bias_mant, p.bias_exp) / p.scale
+    # What a trained bias before the current became: c / (1 - a) on v and -c / (1 - a) on the initial u.
+    settled = np.where(kept_u > 0, -u / p.scale, held)
+    entering = np.broadcast_to(settled * (1 - kept_u), (p.size,)).astype(np.float64)
+    # Where v moves in whole thresholds' units, v > vth and v >= vth + 1 are the same; resets by vth + 1 then fit.
+    reached = p.model == "lif_subtract" and np.array_equal(p.reset, p.vth + 1) and _on_lattice(p)
+    threshold = p.reset if reached else p.vth
+    late, amount = _reset(p, threshold, kept_v)
+    node = Neuron(
+        membrane_decay=_shaped(kept_v, p),
+        threshold=_shaped((threshold << STATE_SHIFT) / p.scale + p.offset, p),
+        comparison=">=" if reached else ">",
+        current_decay=None if np.all(kept_u == 0) else _shaped(kept_u, p),
+        bias=_shaped(held - settled + (1 - kept_v) * p.offset, p),
+        spiking=p.model != "integrator",
+        reset="none" if p.model == "integrator" else "value" if p.model == "lif" else "subtract",
+        v_reset=_shaped(p.offset, p),
+        reset_delay=late,
+        reset_discards_input=p.refractory == 1 and p.model == "lif",
+        max_spikes=p.max_spikes,
+        v_min=None if p.v_min is None else _shaped(p.v_min / p.scale + p.offset, p),
+        v_init=_shaped(v / p.scale + p.offset, p),
+    )
+    return FloatNeuron(node, entering, tuple(_unsaid(p, early, amount)))
+
+
+def own_start(p: Population) -> tuple[Ints, Ints, int]:
+    """u and v (n,) at the population's own step 0, and spikes sent before it: its clock begins ``shift`` steps late."""
+    state, early = initial_state(p, 1), 0
+    for _ in range(p.shift):
+        step = update(p, state, np.zeros((1, p.size), np.int64))
+        state, early = step.state, early + int(step.spikes.sum())
+    return state.u[0], state.v[0], early
+
+
+def _unit(p: Population) -> FloatNeuron:
+    messages = float(1 << (p.spike_exp + p.state_exp)) / p.scale
+    node = SigmaDelta(
+        threshold=_shaped(p.vth * messages, p),
+        bias=_shaped(p.offset if p.model == "sigma" else bias(p.bias_mant, p.bias_exp) * messages, p),
+        sums=p.model != "delta",
+        rectified=p.rectified and p.model == "sigma_delta",
+        sends_changes=p.model != "sigma",
+    )
+    return FloatNeuron(node, np.zeros(p.size), tuple(_rounded_messages(p)))
+
+
+def _rounded_messages(p: Population) -> Iterator[Finding]:
+    if p.model == "sigma_delta" and p.state_exp:
+        message = f"the chip sends whole multiples of {message_worth(p):.3g}; in floats a change is sent as it is."
+        yield Finding("messages-not-rounded", "info", p.name, message)
+
+
+def _on_lattice(p: Population) -> bool:
+    starts = np.all(p.u_init % (1 << STATE_SHIFT) == 0) and np.all(p.v_init % (1 << STATE_SHIFT) == 0)
+    return bool(starts) and on_lattice(p.du, p.dv, bias(p.bias_mant, p.bias_exp))
+
+
+def _reset(p: Population, threshold: Ints, kept_v: Floats) -> tuple[Literal[0, 1], float]:
+    """The moment of the reset, and how far (in units of vth) its amount is from what that moment takes off v.
+
+    A reset one step late takes threshold / b off v on the chip (`spikeport.converters.passes.lower`).
+    """
+    if p.model != "lif_subtract":
+        return (1 if p.model == "lif" and p.refractory == 1 else 0), 0.0
+    now = float(np.abs(p.reset - threshold).max())
+    late = float(np.abs(p.reset - threshold / np.maximum(kept_v, 1e-9)).max())
+    return (1, late) if late < now and p.max_spikes == 1 else (0, now)
+
+
+def _unsaid(p: Population, early: int, off: float) -> Iterator[Finding]:
+    where = p.name
+    if early:
+        message = f"on the chip its bias makes it send {early} spike(s) before its first step, which nothing here does."
+        yield Finding("early-spikes-left-out", "warning", where, message)
+    if off > 0:
+        share = off / max(float(p.vth.min()), 1.0)
+        message = (
+            f"a spike takes {share:.2g} thresholds more or less off v on the chip than the threshold itself, "
+            "which is what a neuron with reset by subtraction takes off here."
+        )
+        yield Finding("reset-register-left-out", "info" if share < 1e-3 else "warning", where, message)
+    if p.refractory > int(p.model == "lif"):
+        message = f"on the chip it rests {p.refractory} steps after a spike; a neuron here has no word for that."
+        yield Finding("refractory-left-out", "warning", where, message)
+
+
+def _shaped(values: Any, p: Population) -> NDArray[np.float32]:
+    """float32, 0-d where all neurons share the value, else of the population's shape."""
+    array = np.asarray(values, np.float64).reshape(-1)
+    if not array.size or np.ptp(array) == 0:
+        return np.asarray(array[0] if array.size else 0.0, np.float32)
+    return array.reshape(p.shape).astype(np.float32)
