@@ -83,10 +83,8 @@ def least_error(levels: Levels, steps: int, per_channel: bool) -> Floats:
 
 def spread(per_channel: Floats, shape: Shape) -> Array:
     """One value per channel so that it broadcasts to ``shape``; 0-d where all are equal."""
-    values = per_channel.astype(np.float32)
-    if np.ptp(values) == 0:
-        return values[0].reshape(())
-    return values.reshape(-1, *[1] * (len(shape) - 1))
+    values: Array = per_channel.astype(np.float32)
+    return values[:1].reshape(()) if np.ptp(values) == 0 else values.reshape(-1, *[1] * (len(shape) - 1))
 
 
 def _by_channel(values: Array) -> Array:

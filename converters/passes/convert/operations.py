@@ -85,7 +85,7 @@ def _synapses(node: Node, source: Shape, target: Shape) -> int:
             return int(matrix.nnz)
         case Conv(weight, _, stride, padding, dilation, _):
             axes = zip(source[1:], target[1:], weight.shape[2:], stride, padding, dilation, strict=True)
-            return prod(weight.shape[:2]) * prod(axis_taps(*axis).shape[1] for axis in axes)
+            return int(prod(weight.shape[:2]) * prod(axis_taps(*axis).shape[1] for axis in axes))
     return 0
 
 
