@@ -66,6 +66,36 @@ def test_exported_file_gives_the_spikes_of_every_layer(kind: str, tmp_path: Path
     np.testing.assert_array_equal(run.outputs["output"], outputs.numpy())
 
 
+class Skipping(nn.Module):
+    """A sum and a concatenation past a layer, as skip connections come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(12, 16), nn.Linear(16, 16), nn.Linear(32, 3)
+        self.lif1, self.lif2, self.lif3 = LIF(0.9), LIF(0.8), DALIF()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        early = self.lif1(self.first(x))
+        late = self.lif2(self.second(early) + early)
+        out: torch.Tensor = self.lif3(self.third(torch.cat([early, late], 1)))
+        return out
+
+
+def test_skips_of_both_kinds_export_exactly() -> None:
+    torch.manual_seed(0)
+    net = Skipping()
+    for layer in (net.first, net.second, net.third):
+        layer.weight.data.mul_(8.0)
+    x = (torch.rand(5, 7, 12) < 0.3).float()
+    with torch.no_grad(), spikes_of(net) as seen:
+        over_time(net, x)
+    network = to_network(net, (12,))
+    run = run_float(network, x.numpy(), record=network.neurons)
+    for name in ("lif1", "lif2", "lif3"):
+        assert seen[name].sum() > 0
+        np.testing.assert_array_equal(run.spikes[name], seen[name].numpy())
+
+
 def test_folded_batch_norm_answers_as_the_trained_network() -> None:
     net = conv_net(NEURONS["da-lif"])
     plain, _ = deployed(net)
