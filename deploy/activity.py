@@ -70,6 +70,7 @@ class Activity:
             each core that holds at least one of its targets.
         traffic: (cores + 1, cores) packets from core to core over the whole batch. The last row is the outside world
             (inputs).
+        used: (B,) chip steps that each sample ran, where samples were stopped early; None: all ran ``steps``.
     """
 
     batch: int
@@ -82,3 +83,9 @@ class Activity:
     core_packets_out: CoreCounts
     core_packets_in: CoreCounts
     traffic: Counts
+    used: Counts | None = None
+
+    @property
+    def mean_steps(self) -> float:
+        """Chip steps per sample that were run."""
+        return float(self.steps) if self.used is None else float(self.used.mean())

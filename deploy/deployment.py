@@ -18,6 +18,7 @@ from spikeport.hw_profiles.profile import Profile
 
 if TYPE_CHECKING:
     from spikeport.deploy.backends.simulator.stop import StopRule
+    from spikeport.deploy.early_exit import EarlyExit
     from spikeport.deploy.estimate import Estimate
     from spikeport.deploy.run import Run
 
@@ -59,7 +60,7 @@ class Deployment:
         backend: str = "auto",
         record: Collection[str] = (),
         progress: Callable[[int, int], None] | None = None,
-        stop: StopRule | None = None,
+        stop: EarlyExit | StopRule | None = None,
         memory: int | None = None,
     ) -> Run:
         """Encode ``data`` (B, ...), run it from the initial state, and return outputs and activity.
@@ -71,7 +72,8 @@ class Deployment:
                 models, where it is installed.
             record: populations whose spikes are kept; "all" stands for every one.
             progress: called with (samples × steps done, in all).
-            stop: ends samples early; counts and outputs then end where each sample does. Not for reference and lava.
+            stop: ends samples early; counts then end where each sample does, and a read-out keeps its last value. Not
+                for reference and lava.
             memory: bytes that the run may allocate, 2 GiB if None; larger results go into temporary files.
 
         Raises:

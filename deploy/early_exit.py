@@ -103,6 +103,12 @@ def first_step(sure: NDArray[np.bool_]) -> Ints:
     return np.where(sure.any(1), sure.argmax(1), -1).astype(np.int64)
 
 
+def exit_steps(readings: Readings, rule: EarlyExit) -> Ints:
+    """(B,) input steps that each sample of readings (B, T, n) uses: up to its decision, T where none falls."""
+    found = first_step(_CONFIDENCE[rule.rule](readings) >= rule.threshold)
+    return np.where(found < 0, readings.shape[1], found + 1)
+
+
 def readings_of(output: NDArray[np.float64], integrates: bool) -> Readings:
     """What has been added up so far, (B, T, n), from a run's output."""
     return output if integrates else np.cumsum(output, axis=1)
@@ -160,7 +166,7 @@ def calibrate(
         readings: (B, T, n) of calibration samples on the chip, see `readings_of`; never of the test set.
         labels: (B,) classes; None: the classes that the full run gives.
         rule: "margin" or "first".
-        tolerance: accuracy that may be lost, as a share.
+        tolerance: accuracy that may be lost, as a share; a share finer than one sample counts as one sample.
         drain: see `EarlyExit`.
 
     Raises:
@@ -173,9 +179,10 @@ def calibrate(
     aim = float(np.mean(full == wanted))
     confidence = np.asarray(_CONFIDENCE[rule](readings), np.float64)
     curve = tuple(_operating(readings, confidence, wanted, t) for t in _thresholds(confidence))
+    least = aim - max(tolerance, 1.0 / len(readings)) - 1e-9
     chosen = curve[-1]
     for point in reversed(curve):
-        if point.accuracy < aim - tolerance:
+        if point.accuracy < least:
             break
         chosen = point
     return Calibrated(EarlyExit(rule, chosen.threshold, drain), chosen, aim, curve)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.chip_network import Ints
+from spikeport.converters.chip_network import Ints, Population
 from spikeport.converters.circuit import READOUTS
 from spikeport.converters.findings import Finding
 from spikeport.deploy.activity import Activity
@@ -19,6 +19,7 @@ from spikeport.deploy.backends.simulator.memory import DEFAULT, batch_for, chunk
 from spikeport.deploy.backends.simulator.simulation import Simulation
 from spikeport.deploy.backends.simulator.stop import StopRule
 from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.early_exit import EarlyExit
 from spikeport.deploy.encode import Spikes, leading_axes
 from spikeport.deploy.gather import Gathered, Room
 from spikeport.deploy.run import Run
@@ -75,7 +76,7 @@ def execute(
     backend: str = "auto",
     record: Collection[str] = (),
     progress: Progress | None = None,
-    stop: StopRule | None = None,
+    stop: EarlyExit | StopRule | None = None,
     memory: int | None = None,
 ) -> Run:
     """See `Deployment.run`."""
@@ -89,6 +90,7 @@ def execute(
     names = _recorded(deployment, record)
     (source,), output = network.inputs, network.outputs[0]
     reads_states = network.populations[output].model in READOUTS
+    rule = stop.on(network.populations[output]) if isinstance(stop, EarlyExit) else stop
     kept = {"record": names if reads_states else [*names, output], "record_states": [output] if reads_states else []}
     cut = _cut(deployment, data, backend, kept, memory or DEFAULT)
     gathered = Gathered(len(data), cut.room)
@@ -98,26 +100,36 @@ def execute(
         encoded = deployment.codec.encode(part, network.populations[source].shape, first, narrow=True)
         findings += encoded.findings
         report = _share(progress, first, len(part), len(data))
-        options = {**kept, **cut.options, "progress": report, **({} if stop is None else {"stop": stop})}
+        options = {**kept, **cut.options, "progress": report, **({} if rule is None else {"stop": rule})}
         done = BACKENDS[backend](network, {source: encoded.spikes}, deployment.placement, **options)
         gathered.put_activity(first, done.activity)
-        gathered.put(("output",), first, _output(deployment, output, done))
+        gathered.put(("output",), first, _held(_output(deployment, output, done), done, network.populations[output]))
         for name in names:
             gathered.put(("train", name), first, _shaped(deployment, name, done.spikes[name]))
         if done.steps_used is not None:
             gathered.put(("used",), first, done.steps_used)
     result, activity = gathered.array("output"), gathered.activity()
+    used = None if rule is None else gathered.array("used")
     return Run(
         output=result,
-        activity=activity,
+        activity=replace(activity, used=used),
         spikes={name: gathered.array("train", name) for name in names},
         backend=backend,
         input_steps=result.shape[1],
         findings=tuple(dict.fromkeys((*findings, *_overflows(activity)))),
         engines=done.engines,
         memory=cut.bytes,
-        steps_used=None if stop is None else gathered.array("used"),
+        steps_used=used,
     )
+
+
+def _held(output: NDArray[np.float64], done: Simulation, population: Population) -> NDArray[np.float64]:
+    """A read-out keeps its last reading after a sample was stopped, so that decoders see the one that decided."""
+    if done.steps_used is None or population.model not in READOUTS:
+        return output
+    last = np.clip(done.steps_used - population.shift - 1, 0, output.shape[1] - 1)
+    kept = np.minimum(np.arange(output.shape[1]), last[:, None])
+    return np.take_along_axis(output, kept[:, :, None], axis=1)
 
 
 def _cut(deployment: Deployment, data: NDArray[Any], backend: str, kept: Mapping[str, Any], memory: int) -> Cut:

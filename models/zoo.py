@@ -49,6 +49,15 @@ METHODS: Mapping[str, Method] = {
             "fixed decay 85.1); on the chip 89.1 and 85.6 %",
             home="spikeport.models.da_lif.recipe",
         ),
+        Method(
+            name="seenn",
+            title="SEENN: early exit in time, by confidence or by a learnt policy",
+            paper="Li et al. 2023, arXiv:2304.01230",
+            data="N-MNIST",
+            published="CIFAR-10, ResNet-19: 96.1 % at 1.08 steps on average (SEENN-II)",
+            reproduced="",
+            home="spikeport.models.seenn.recipe",
+        ),
     )
 }
 

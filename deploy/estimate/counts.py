@@ -98,7 +98,7 @@ def _neuron_by_layer(network: ChipNetwork, activity: Activity, profile: Profile)
             continue
         each, done = compartments(models_used(population), profile), activity.populations[name]
         active = each * float(done.active.sum()) / activity.batch
-        everything = float(each * done.neurons * activity.steps)
+        everything = each * done.neurons * activity.mean_steps
         found["neuron_access"][name] = everything
         found["neuron_update_active"][name] = active
         found["neuron_update_inactive"][name] = everything - active
@@ -164,9 +164,9 @@ def _neuron_by_core(
     for models, counts in activity.core_active.items():
         active += compartments(models, profile) * _per_inference(counts, activity)
     return {
-        "neuron_access": held * activity.steps,
+        "neuron_access": held * activity.mean_steps,
         "neuron_update_active": active,
-        "neuron_update_inactive": held * activity.steps - active,
+        "neuron_update_inactive": held * activity.mean_steps - active,
         "spike_out": _per_inference(activity.core_spikes, activity),
     }
 

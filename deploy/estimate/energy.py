@@ -40,10 +40,10 @@ class Line:
         return self.evidence != "not-modelled"
 
 
-def dynamic_lines(counts: EventCounts, steps: int, prices: Prices) -> tuple[Line, ...]:
+def dynamic_lines(counts: EventCounts, steps: float, prices: Prices) -> tuple[Line, ...]:
     """A line for each event that happened; what did not happen costs nothing at any price."""
     happened = [(event, counts.total(event), prices.energy(event)) for event in EVENTS]
-    rows = [*happened, ("barrier", float(steps), prices.barrier_energy_pj)]
+    rows = [*happened, ("barrier", steps, prices.barrier_energy_pj)]
     return tuple(_line(name, count, price) for name, count, price in rows if count > 0)
 
 

@@ -77,7 +77,7 @@ def estimate_latency(
     per_sample, bottleneck = _sum_steps(work, activity, fixed)
     seconds = float(per_sample.mean()) if activity.batch else 0.0
     slowest = float(per_sample.max(initial=0.0))
-    step = seconds / max(activity.steps, 1)
+    step = seconds / max(activity.mean_steps, 1.0)
     return Latency(seconds, slowest, step, _barrier(prices, placement), bottleneck, (), used, evidence)
 
 
@@ -160,6 +160,15 @@ def _sum_steps(work: _Work, activity: Activity, fixed: float) -> tuple[NDArray[n
         seconds = np.tile(work.held, (*activity.core_spikes[rows].shape[:2], 1))
         for price, counts in work.done:
             seconds += price * counts[rows]
-        per_sample[rows] = (seconds.max(2) + fixed).sum(1)
-        slowest += np.bincount(seconds.argmax(2).reshape(-1), minlength=cores)
-    return per_sample, slowest / max(1, activity.batch * activity.steps)
+        ran = _ran(activity, rows)
+        per_sample[rows] = ((seconds.max(2) + fixed) * ran).sum(1)
+        slowest += np.bincount(seconds.argmax(2)[ran], minlength=cores)
+    return per_sample, slowest / max(1.0, activity.batch * activity.mean_steps)
+
+
+def _ran(activity: Activity, rows: slice) -> NDArray[np.bool_]:
+    """(b, T): the steps before each sample was stopped."""
+    batch = len(activity.core_spikes[rows])
+    if activity.used is None:
+        return np.ones((batch, activity.steps), np.bool_)
+    return np.asarray(np.arange(activity.steps) < activity.used[rows, None])

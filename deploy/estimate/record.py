@@ -32,7 +32,7 @@ class Estimate:
 
     Attributes:
         profile, title: whose prices; an assumption shows in both.
-        samples, steps: the run behind the counts; chip steps per sample.
+        samples, steps: the run behind the counts; chip steps per sample, a mean where samples stopped early.
         cores, tiles, chips: in use.
         counts: events per inference.
         lines: the energy, line by line.
@@ -60,7 +60,7 @@ class Estimate:
     profile: str
     title: str
     samples: int
-    steps: int
+    steps: float
     cores: int
     tiles: int
     chips: int

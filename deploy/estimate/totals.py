@@ -47,7 +47,7 @@ def estimate(
     counts = count_events(network, placement, activity, profile)
     latency = estimate_latency(network, placement, activity, profile, counts)
     static = static_line(placement.chips, latency.seconds, latency.evidence, profile.prices.static_power_per_chip_mw)
-    lines = (*dynamic_lines(counts, activity.steps, profile.prices), static)
+    lines = (*dynamic_lines(counts, activity.mean_steps, profile.prices), static)
     dynamic_j = _total([line.energy_j for line in lines[:-1]])
     energy_j = _total([dynamic_j, static.energy_j])
     static_w = None if static.price is None else static.price * placement.chips * MW
@@ -56,7 +56,7 @@ def estimate(
         profile=profile.name,
         title=profile.title,
         samples=activity.batch,
-        steps=activity.steps,
+        steps=activity.mean_steps,
         cores=len(placement.cores),
         tiles=tiles_in_use(placement),
         chips=placement.chips,

@@ -33,7 +33,7 @@ def estimate_tables(records: Sequence[Mapping[str, Any]]) -> list[RenderableType
     for what, key in (("weakest evidence, energy", "evidence"), ("weakest evidence, latency", "latency_evidence")):
         rows.append({"what": what, **{str(i): record[key] for i, record in enumerate(records)}})
     first = records[0]
-    size = f"{first['samples']} samples, {first['steps']} chip steps each, cores: {first['cores']}"
+    size = f"{first['samples']} samples, {first['steps']:g} chip steps each, cores: {first['cores']}"
     tables: list[RenderableType] = [columns(f"estimate ({size})", rows, {"what": "", **heads})]
     tables.append(columns("events per inference", _count_rows(first), {"event": "event", "count": "count"}))
     tables.append(columns("dynamic energy by layer (priced part)", _layer_rows(records), {"layer": "layer", **heads}))

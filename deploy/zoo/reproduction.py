@@ -19,7 +19,10 @@ from spikeport.models.training.fit import Figures, Watch
 from spikeport.models.training.run_folder import RunFolder, finish_run, read_record, start_run
 from spikeport.models.zoo import method, recipe
 
-REPRODUCTIONS: Mapping[str, str] = {"da-lif": "spikeport.deploy.zoo.da_lif"}
+REPRODUCTIONS: Mapping[str, str] = {
+    "da-lif": "spikeport.deploy.zoo.da_lif",
+    "seenn": "spikeport.deploy.zoo.seenn",
+}
 """Name of a method to the module that holds its ``reproduce``."""
 
 Step: TypeAlias = Callable[[str], None]
