@@ -12,7 +12,7 @@ from spikeport.converters.chip_network import Conv2d, Dense, Ints, Sparse, Synap
 from spikeport.deploy.backends.simulator.bounds import heaviest
 from spikeport.deploy.backends.simulator.engine import Sums, Tile
 from spikeport.deploy.backends.simulator.events import sums as kernels
-from spikeport.deploy.backends.simulator.events.weights import Narrow, by_source, factored, taps
+from spikeport.deploy.backends.simulator.events.weights import Narrow, by_source, factored, patches
 from spikeport.deploy.backends.simulator.trains import Train
 
 BURST = 252
@@ -61,10 +61,11 @@ def ready(synapses: Synapses) -> Sums:
             small, exponent = factored(weight)
             return SparseSums((first, target, small), synapses.weight_exp + exponent, Clock.of(synapses))
         case Conv2d() as conv:
-            image = taps(conv)
+            image = patches(conv)
             small, exponent = factored(image.weight)
-            layout, most = (small, image.geometry, image.starts), heaviest(conv) >> exponent
-            return ConvSums(layout, most, synapses.weight_exp + exponent, Clock.of(synapses))
+            layout = (small, image.place, image.block, image.shape, image.frame)
+            most = heaviest(conv) >> exponent
+            return ConvSums(layout, image.size, most, synapses.weight_exp + exponent, Clock.of(synapses))
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,16 @@ class SparseSums:
 
 @dataclass(frozen=True)
 class ConvSums:
-    """``layout``: weight, geometry and starts of `weights.Taps`; ``most``: sum that plain spikes cannot exceed."""
+    """A convolution.
 
-    layout: tuple[Narrow, Ints, Ints]
+    Attributes:
+        layout: weight, place, block, shape, frame of `weights.Patches`.
+        size: entries of a sum with its margins.
+        most: what spikes of 1 can add up to.
+    """
+
+    layout: tuple[Narrow, NDArray[np.uint32], NDArray[np.uint32], Ints, Ints]
+    size: int
     most: int
     factor: int
     clock: Clock
@@ -110,8 +118,8 @@ class ConvSums:
     def add(self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: Rows) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Sums`."""
         lists, timing = _lists(source), self.clock.timing(source)
-        short = self.most * (source.largest if timing[3] else 1) < SHORT
-        total = np.empty(sums.shape[1], np.int16 if short else sums.dtype)
+        short = self.most * (source.largest if timing[3] else 1) < SHORT and self.layout[0].dtype.itemsize < 4
+        total = np.empty(self.size, np.int16 if short else sums.dtype)
         kernels.conv(self.layout, total, self.factor, lists, timing, _corner(tile), span, fresh, sums)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.deploy.backends.simulator.events.jit import Array, Whole, kernel
+from spikeport.deploy.backends.simulator.events.lanes import LANES, add_lanes
 
 
 @kernel
@@ -152,61 +153,66 @@ def sparse(
 
 
 @kernel
-def add_patch(
-    weight: Array, geometry: Array, starts: Array, neuron: Whole, value: Whole, graded: bool, total: Array
+def add_patches(
+    weight: Array, place: Array, block: Array, shape: Array, rows: Array, worth: Array, found: Whole, total: Array
 ) -> None:
-    """Add what one spike of ``neuron`` sends through a convolution to ``total`` (groups, H, W, channels of a group).
-
-    An input at x reaches outputs X - m, X = (x + padding) // stride, through taps (x + padding) % stride + m · stride:
-    neighbours in memory, if the taps of each remainder stand together in descending order, channels innermost.
+    """Add what ``found`` spikes send through a convolution to ``total``; all of them do the same number of steps.
 
     Args:
-        weight: (C_in, kernel height, kernel width · channels of a group), taps in that order.
-        geometry: C_in per group, H_in, W_in, H, W, channels of a group, strides (2), paddings (2).
-        starts: (stride + 1,) where the taps of each horizontal remainder begin.
-        neuron: flat index (C, H, W) of the source.
-        value: payload.
-        graded: whether the payload counts.
+        weight: flat blocks of ``lines`` runs of ``vectors`` · LANES weights.
+        place: (n_source,) uint32 where in ``total`` the first run of each source neuron begins.
+        block: (n_source,) uint32 where in ``weight`` its block begins.
+        shape: lines of a block, vectors of a run, and the distance of runs in ``total``.
+        rows, worth: sources and payloads.
+        found: how many of them.
         total: flat.
     """
-    per_group, h_in, w_in, h_out, w_out, depth = geometry[:6]
-    stride_y, stride_x, pad_y, pad_x = geometry[6:]
-    channel, place = neuron // (h_in * w_in), neuron % (h_in * w_in)
-    y, x = place // w_in + pad_y, place % w_in + pad_x
-    group, right, phase = channel // per_group, x // stride_x, x % stride_x
-    left = right + 1 - (starts[phase + 1] - starts[phase])
-    low, high = max(left, 0), min(right, w_out - 1)
-    if high < low:
-        return
-    first, width = (starts[phase] + low - left) * depth, (high + 1 - low) * depth
-    for tap in range(y % stride_y, weight.shape[1], stride_y):
-        row = (y - tap) // stride_y
-        if 0 <= row < h_out:
-            offset = ((group * h_out + row) * w_out + low) * depth
-            w, out = weight[channel, tap, first : first + width], total[offset : offset + width]
-            if graded:
-                for j in range(width):
-                    out[j] += w[j] * value
-            else:
-                for j in range(width):
-                    out[j] += w[j]
+    lines, vectors, pitch = shape
+    for k in range(found):
+        at, first = np.uint64(place[rows[k]]), np.uint64(block[rows[k]])
+        for _ in range(lines):
+            for vector in range(vectors):
+                step = np.uint64(vector * LANES)
+                add_lanes(total, at + step, weight, first + step, worth[k])
+            at += np.uint64(pitch)
+            first += np.uint64(vectors * LANES)
 
 
 @kernel
-def settle_image(total: Array, geometry: Array, factor: Whole, sums: Array) -> None:
-    """As `settle`, from (groups, H, W, channels of a group) to (channels, H, W)."""
-    depth, pixels = geometry[5], geometry[3] * geometry[4]
-    for channel in range(sums.shape[0] // pixels):
-        first = (channel // depth) * pixels * depth + channel % depth
-        out = sums[channel * pixels : (channel + 1) * pixels]
-        for p in range(pixels):
-            value = total[first + p * depth]
-            out[p] += value << factor if factor >= 0 else value >> -factor
+def add_plain_patches(
+    weight: Array, place: Array, block: Array, shape: Array, rows: Array, found: Whole, total: Array
+) -> None:
+    """As `add_patches`, for spikes that are worth 1."""
+    lines, vectors, pitch = shape
+    for k in range(found):
+        at, first = np.uint64(place[rows[k]]), np.uint64(block[rows[k]])
+        for _ in range(lines):
+            for vector in range(vectors):
+                step = np.uint64(vector * LANES)
+                add_lanes(total, at + step, weight, first + step, None)
+            at += np.uint64(pitch)
+            first += np.uint64(vectors * LANES)
+
+
+@kernel
+def settle_image(total: Array, frame: Array, factor: Whole, sums: Array) -> None:
+    """As `settle`, from (groups, H + margin, W + margin, channels of a group) to (channels, H, W).
+
+    ``frame``: H, W, channels of a group, pitches of a group and a line, first entry of a group that counts.
+    """
+    height, width, depth, group_pitch, line_pitch, corner = frame
+    for channel in range(sums.shape[0] // (height * width)):
+        source = (channel // depth) * group_pitch + corner + channel % depth
+        for y in range(height):
+            out, at = np.uint64((channel * height + y) * width), np.uint64(source + y * line_pitch)
+            for x in range(width):
+                value = np.int64(total[at + np.uint64(x * depth)])
+                sums[out + np.uint64(x)] += value << factor if factor >= 0 else value >> -factor
 
 
 @kernel
 def conv(
-    layout: tuple[Array, Array, Array],
+    layout: tuple[Array, Array, Array, Array, Array],
     total: Array,
     factor: Whole,
     events: tuple[Array, Array, Array],
@@ -216,12 +222,11 @@ def conv(
     fresh: bool,
     sums: Array,
 ) -> None:
-    """Sums of a convolution; ``layout``: weight, geometry, starts of `add_patch`; ``total`` (n_target,) is scratch."""
-    weight, geometry, starts = layout
+    """Sums of a convolution; ``layout``: weight, place, block, shape and frame; ``total`` is scratch."""
+    weight, place, block, shape, frame = layout
     b0, s0, length = tile
     _, delays, _, graded = timing
-    size = weight.shape[0] * geometry[1] * geometry[2]
-    rows, worth = np.empty(size, np.int32), np.ones(size, np.int32)
+    rows, worth = np.empty(place.shape[0], np.int32), np.empty(place.shape[0], np.int32)
     for r in range(span[0], span[1]):
         if fresh:
             sums[r] = 0
@@ -229,6 +234,8 @@ def conv(
             found = arriving(events, timing, (b0 + r // length, s0 + r % length), delay, rows, worth)
             if found:
                 total[:] = 0
-                for k in range(found):
-                    add_patch(weight, geometry, starts, rows[k], worth[k], graded, total)
-                settle_image(total, geometry, factor, sums[r])
+                if graded:
+                    add_patches(weight, place, block, shape, rows, worth, found, total)
+                else:
+                    add_plain_patches(weight, place, block, shape, rows, found, total)
+                settle_image(total, frame, factor, sums[r])
