@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Shape
-from spikeport.deploy.encode_values import LARGEST, Changes, Values, send
+from spikeport.deploy.encode_values import LARGEST, Changes, Values, send, spelt
 from spikeport.errors import DataError
 
 ONE = 1 << 16
@@ -246,9 +246,10 @@ def _check_static(encoder: Encoder, in_file: Shape) -> None:
             f"for example --encode current:steps=16,low=0,high=1. {lost}"
         )
     if encoder.steps < 1:
+        example = f"--encode {spelt(encoder, 16)}" if isinstance(encoder, Values | Changes) else "steps=16"
         raise DataError(
             f"the data have shape {in_file}: no time axis, and steps=0 leaves it to the data; "
-            f"say for how many steps each sample is shown, for example steps=16. {lost}"
+            f"say for how many steps each sample is shown, for example {example}. {lost}"
         )
 
 

@@ -5,7 +5,7 @@ Both first make integers of the data as lava-dl's `netx` does for an input layer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -61,6 +61,12 @@ class Changes:
         _check(self)
         if not (0 <= self.threshold <= LARGEST and 0 <= self.exp <= _EXP_MAX):
             raise DataError(f"encoder: threshold={self.threshold}, exp={self.exp}: 0 or more, exp at most {_EXP_MAX}")
+
+
+def spelt(encoder: Values | Changes, steps: int) -> str:
+    """The encoder as it is written on the command line, with ``steps`` steps."""
+    options = {**asdict(encoder), "steps": steps}
+    return f"{type(encoder).__name__.lower()}:" + ",".join(f"{key}={value:g}" for key, value in options.items())
 
 
 def _check(encoder: Values | Changes) -> None:
