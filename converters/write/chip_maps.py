@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.chip_network import Conv2d, Dense, Ints, Population, Sparse, Synapses
+from spikeport.converters.chip_network import Conv2d, Ints, Population, Sparse, Synapses
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Conv, Linear, Scale, Shape
 from spikeport.converters.write.chip_neurons import arrival_worth, message_worth
@@ -71,11 +71,19 @@ def float_connection(
     shapes = (source.shape, target.shape)
     match groups[0].connectivity:
         case Conv2d() as conv:
-            weight = sum(_values(g) for g in groups) * gain
-            node, takes, gives = _conv(conv, np.asarray(weight), *shapes)
+            made = _conv(conv, _summed(groups) * gain, *shapes)
         case _:
-            node, takes, gives = _matrix(name, groups, gain, *shapes)
-    return FloatConnection(name, source.name, target.name, node, takes, gives, lag)
+            made = _matrix(name, groups, gain, *shapes)
+    return FloatConnection(name, source.name, target.name, *made, lag)
+
+
+Made = tuple[Linear | Conv | Scale, Shape, Shape]
+"""A map and the shapes it takes and gives."""
+
+
+def _summed(groups: Sequence[Synapses]) -> Floats:
+    total: Floats = np.add.reduce([_values(g) for g in groups])
+    return total
 
 
 def _values(group: Synapses) -> Floats:
@@ -85,41 +93,37 @@ def _values(group: Synapses) -> Floats:
     return np.asarray(weight, np.float64) * 2.0**group.weight_exp
 
 
-def _matrix(
-    name: str, groups: Sequence[Synapses], gain: float, source: Shape, target: Shape
-) -> tuple[Linear | Scale, Shape, Shape]:
+def _matrix(name: str, groups: Sequence[Synapses], gain: float, source: Shape, target: Shape) -> Made:
     """A matrix, or one factor per neuron where it is diagonal and both ends have one shape."""
-    first = groups[0].connectivity
-    if isinstance(first, Sparse) and source == target and _diagonal(first):
-        factor = sum(np.asarray(g.connectivity.matrix.diagonal(), float) * 2.0**g.weight_exp for g in groups)  # type: ignore[union-attr]
-        return Scale((factor * gain).reshape(source).astype(np.float32)), source, target
+    if source == target and all(_diagonal(g) for g in groups):
+        factors = [g.connectivity.matrix.data * 2.0**g.weight_exp for g in groups]  # type: ignore[union-attr]
+        factor: Floats = np.add.reduce(factors) * gain
+        return Scale(factor.reshape(source).astype(np.float32)), source, target
     size = prod(source) * prod(target)
-    if not isinstance(first, Dense) and size > MAX_DENSE:
+    if isinstance(groups[0].connectivity, Sparse) and size > MAX_DENSE:
         raise UnsupportedNodeError(
             f"{name}: sparse weights between {prod(source)} and {prod(target)} neurons; NIR has no sparse map, and a "
             f"matrix of {size} entries is more than the {MAX_DENSE} that are written."
         )
-    weight = sum(_values(g) for g in groups) * gain
-    return Linear(np.asarray(weight, np.float32)), (prod(source),), (prod(target),)
+    return Linear((_summed(groups) * gain).astype(np.float32)), (prod(source),), (prod(target),)
 
 
-def _diagonal(sparse: Sparse) -> bool:
-    matrix = sparse.matrix
-    return matrix.shape[0] == matrix.shape[1] and bool(np.array_equal(matrix.indices, np.arange(matrix.shape[0])))
+def _diagonal(group: Synapses) -> bool:
+    if not isinstance(group.connectivity, Sparse):
+        return False
+    matrix, each = group.connectivity.matrix, np.arange(group.connectivity.matrix.shape[0] + 1)
+    return bool(np.array_equal(matrix.indptr, each) and np.array_equal(matrix.indices, each[:-1]))
 
 
-def _conv(conv: Conv2d, weight: Floats, source: Shape, target: Shape) -> tuple[Conv, Shape, Shape]:
+def _conv(conv: Conv2d, weight: Floats, source: Shape, target: Shape) -> Made:
     """A 2-d convolution, or a 1-d one where both ends are (C, L)."""
     flat = len(source) == len(target) == 2
-    axes = slice(1, 2) if flat else slice(0, 2)
-    node = Conv(
-        (weight[:, :, 0] if flat else weight).astype(np.float32),
-        None,
-        tuple(conv.stride[axes]),
-        tuple(conv.padding[axes]),
-        tuple(conv.dilation[axes]),
-        conv.groups,
-    )
+
+    def axes(sizes: tuple[int, int]) -> Shape:
+        return sizes[1:] if flat else sizes
+
+    kernels = (weight[:, :, 0] if flat else weight).astype(np.float32)
+    node = Conv(kernels, None, axes(conv.stride), axes(conv.padding), axes(conv.dilation), conv.groups)
     return (node, source, target) if flat else (node, conv.source_shape, conv.target_shape)
 
 

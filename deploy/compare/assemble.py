@@ -5,13 +5,14 @@ With none it is the trained network, in float64; with all of them it is the inte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_LIMIT, bias
 from spikeport.converters.chip_network import Ints, Population, Synapses
-from spikeport.converters.circuit import Connection, FloatMap, FloatPopulation
+from spikeport.converters.circuit import SIGMA_DELTA, Connection, FloatMap, FloatPopulation
 from spikeport.converters.network import Array
 from spikeport.converters.passes.quantize.registers import STATE_UNIT, bias_registers, flat
 from spikeport.deploy.compare.effects import Effects
@@ -28,7 +29,7 @@ def assemble(pair: Pair, effects: Effects) -> Program:
     circuit = pair.aligned if late else pair.lowered
     order = sorted(circuit.populations, key=lambda name: pair.aligned.populations[name].shift)
     cells = {n: _cell(n, circuit.populations[n], pair, effects) for n in order if n not in circuit.inputs}
-    wires = tuple(_wire(name, c, cells[c.target], pair, effects) for name, c in circuit.connections.items())
+    wires = tuple(_wire(name, c, cells, pair, effects) for name, c in circuit.connections.items())
     inputs = {name: circuit.populations[name].size for name in circuit.inputs}
     return Program(inputs, cells, wires, pair.chip.depth if late else 0)
 
@@ -39,34 +40,40 @@ def _cell(name: str, p: FloatPopulation, pair: Pair, effects: Effects) -> Cell:
     unit = chip.scale if registers.rounds or registers.overflows else 1.0
     trained = pair.ideal.get(name, IdealNeuron(p, float(p.max_spikes), False, ()))
     cell = _as_trained(trained, unit, registers)
-    if "neuron" in effects:
+    leaks = cell.model not in SIGMA_DELTA
+    if leaks and "neuron" in effects:
         cell = _with_chip_model(cell, p, unit)
-    if "decays" in effects:
+    if leaks and "decays" in effects:
         cell = replace(cell, keep_u=_kept(chip.du + DS_OFFSET), keep_v=_kept(chip.dv))
     if "thresholds" in effects:
-        cell = _with_chip_levels(cell, chip, unit)
+        cell = _with_chip_levels(cell, chip)
+    if unit != 1.0:
+        cell = replace(cell, message_exp=chip.state_exp)
     cell = replace(cell, bias=_bias(cell, p, chip, effects))
     return _started(cell, chip, effects) if "pipeline" in effects else cell
 
 
 def _bias(cell: Cell, p: FloatPopulation, chip: Population, effects: Effects) -> Floats:
     """The bias with its rounding; what quantization added to cancel the weights' mean error goes with the weights."""
-    whole = bias(chip.bias_mant, chip.bias_exp).astype(np.float64)
-    rounded = bias(*bias_registers(flat(p.bias, p) * chip.scale)).astype(np.float64)
+    count = 2.0 ** (chip.spike_exp + chip.state_exp)  # of sigma-delta units: the bias counts whole messages
+    whole = bias(chip.bias_mant, chip.bias_exp) * count
+    rounded = bias(*bias_registers(flat(p.bias, p) * chip.scale / count)) * count
     step = cell.unit / chip.scale
     if "weights" in effects:
-        return whole * step if "biases" in effects else cell.bias + (whole - rounded) * step
-    return rounded * step if "biases" in effects else cell.bias
+        return np.asarray(whole * step if "biases" in effects else cell.bias + (whole - rounded) * step)
+    return np.asarray(rounded * step) if "biases" in effects else cell.bias
 
 
 def _started(cell: Cell, chip: Population, effects: Effects) -> Cell:
     """The state before chip step 1: the chip's own where all that it was computed from is on, else worked out anew."""
+    if cell.model in SIGMA_DELTA:
+        return replace(cell, start=chip.shift)
     if effects >= DECIDE_START:
         step = cell.unit / chip.scale
         u, v = (np.asarray(x * step, np.float64) for x in (chip.u_init, chip.v_init))
     else:
         u, v = before_waiting(cell, chip.shift, STATE_LIMIT * cell.unit / chip.scale)
-    return replace(cell, u_init=u, v_init=v, start=chip.shift)
+    return replace(cell, u_init=u, v_init=v, start=chip.shift, hold_init=chip.hold_init)
 
 
 def before_waiting(cell: Cell, steps: int, limit: float) -> tuple[Floats, Floats]:
@@ -109,11 +116,13 @@ def _as_trained(trained: IdealNeuron, unit: float, registers: Registers) -> Cell
         u_init=_flat(p.u_init, p) * unit,
         v_init=_flat(p.v_init, p) * unit,
         carries=trained.carries,
-        counts_thresholds=True,
+        # Where each spike takes the threshold off v, both ways of counting are one.
+        counts_thresholds=trained.most > 1 and not np.array_equal(p.threshold, p.reset_amount),
         unit=unit,
         offset=_flat(p.offset, p),
         start=0,
         registers=registers,
+        rectified=p.rectified,
     )
 
 
@@ -129,8 +138,11 @@ def _with_chip_model(cell: Cell, p: FloatPopulation, unit: float) -> Cell:
     )
 
 
-def _with_chip_levels(cell: Cell, chip: Population, unit: float) -> Cell:
-    step = unit / chip.scale
+def _with_chip_levels(cell: Cell, chip: Population) -> Cell:
+    step = cell.unit / chip.scale
+    if cell.model in SIGMA_DELTA:
+        smallest = chip.vth * (2.0 ** (chip.spike_exp + chip.state_exp) * step)
+        return replace(cell, threshold=np.asarray(smallest, np.float64))
     return replace(
         cell,
         threshold=np.asarray(chip.vth * (STATE_UNIT * step), np.float64),
@@ -149,15 +161,29 @@ def _flat(x: Array, p: FloatPopulation) -> Floats:
     return values if values.ndim == 0 else np.broadcast_to(values, p.shape).reshape(-1)
 
 
-def _wire(name: str, connection: Connection, target: Cell, pair: Pair, effects: Effects) -> Wire:
-    late = "pipeline" in effects
+def _wire(name: str, connection: Connection, cells: Mapping[str, Cell], pair: Pair, effects: Effects) -> Wire:
+    late, target = "pipeline" in effects, cells[connection.target]
+    source = cells.get(connection.source)
     lag = connection.delay + 1 if late else connection.lag
     if "weights" in effects:
-        gain = STATE_UNIT * (target.unit / pair.chip.populations[connection.target].scale)
+        accumulated = _accumulated(target, pair.chip.populations[connection.target])
+        gain = accumulated * _payloads(source, pair.chip.populations[connection.source])
         terms = tuple(_integer_term(group, pair.maps[group.name], gain, effects) for group in pair.groups[name])
     else:
-        terms = (Term(connection.weights, gain=target.unit),)
+        terms = (Term(connection.weights, gain=target.unit * (1.0 if source is None else source.message)),)
     return Wire(connection.source, connection.target, lag, terms)
+
+
+def _accumulated(target: Cell, chip: Population) -> float:
+    """What 1 of the chip's accumulation adds to the cell; exactly 1, or 2^6, where the cell counts in chip units."""
+    return (1 if target.model in SIGMA_DELTA else STATE_UNIT) * (target.unit / chip.scale)
+
+
+def _payloads(source: Cell | None, chip: Population) -> float:
+    """How many of the chip's payload units the cell's messages are; exactly 1 where it counts in chip units."""
+    if source is None or source.model not in SIGMA_DELTA or source.unit == chip.scale:
+        return 1.0
+    return source.message * chip.scale / 2.0**chip.state_exp
 
 
 def _integer_term(group: Synapses, weights: FloatMap, gain: float, effects: Effects) -> Term:

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.converters.arithmetic import STATE_LIMIT
+from spikeport.converters.circuit import SIGMA_DELTA
 from spikeport.deploy.compare.program import Cell, Floats
 
 
 @dataclass(frozen=True)
 class CellState:
-    """u, v, refractory steps left, and spikes still owed by a carried reset; (B, n) each."""
+    """u, v, refractory steps left, and spikes still owed by a carried reset; (B, n) each.
+
+    Of sigma-delta units: sigma, the activation, and in ``hold`` the change not sent yet.
+    """
 
     u: Floats
     v: Floats
@@ -34,12 +38,31 @@ class CellStep:
 
 def start(cell: Cell, batch: int) -> CellState:
     """The state before the program's first step."""
-    u, v, zero = (np.broadcast_to(x, (batch, cell.size)) for x in (cell.u_init, cell.v_init, np.zeros(())))
-    return CellState(u, v, zero, zero)
+    size = (batch, cell.size)
+    u, v = (np.broadcast_to(x, size) for x in (cell.u_init, cell.v_init))
+    return CellState(u, v, np.full(size, float(cell.hold_init)), np.zeros(size))
 
 
 def step(cell: Cell, state: CellState, arrived: Floats) -> CellStep:
     """One step; ``arrived`` (B, n) in units of v."""
+    return (_unit if cell.model in SIGMA_DELTA else _neuron)(cell, state, arrived)
+
+
+def _unit(cell: Cell, state: CellState, arrived: Floats) -> CellStep:
+    sigma = arrived if cell.model == "delta" else state.u + arrived
+    activation = sigma + cell.bias
+    if cell.model == "sigma_delta" and cell.rectified:
+        activation = np.maximum(activation, 0.0)
+    change = activation - state.v + state.hold
+    sent = np.where(np.abs(change) >= cell.threshold, change, 0.0)
+    if cell.model == "sigma":
+        return CellStep(CellState(sigma, activation, state.hold, state.due), np.zeros_like(sent), activation)
+    messages = sent / 2.0**cell.message_exp
+    messages = np.floor(messages) if cell.registers.rounds else messages
+    return CellStep(CellState(sigma, activation, change - sent, state.due), messages, activation)
+
+
+def _neuron(cell: Cell, state: CellState, arrived: Floats) -> CellStep:
     u = _wrapped(cell, _decayed(cell, cell.keep_u, state.u) + arrived)
     w = _clipped(cell, _decayed(cell, cell.keep_v, state.v) + u + cell.bias)
     w = w if cell.v_min is None else np.maximum(w, cell.v_min)

@@ -23,7 +23,7 @@ class Variant:
         changed: samples whose class is another than the trained network's.
         mismatch: distance of the output from the trained network's: spikes too many and missing over its spikes; of
             a membrane readout the RMS distance over the RMS.
-        layers: per spiking layer, spikes that differ from the trained network's as a share of its spikes.
+        layers: per layer that sends, spikes (or changes) off the trained network's, as a share of them.
     """
 
     accuracy: float

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.deploy.compare.distances import edits, van_rossum
 from spikeport.deploy.compare.program import Floats
+
+Sends: TypeAlias = Literal["spikes", "changes", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class LayerComparison:
 
     Attributes:
         layer, neurons: the user's name, and how many.
-        spiking: whether it sends spikes; of a readout only the membrane figures mean anything.
+        sends: "spikes"; "changes" of sigma-delta units, each counted as one spike here; "nothing" where it is read out
+            and only the membrane figures mean anything. A sigma-delta unit's membrane is its activation.
         float_spikes, chip_spikes: in all; rates are per neuron and step.
         shared: spikes of the same neuron in the same step, as a share of the larger count (1 where there are none).
         coincident: twice the pairs of spikes within the window, as a share of all spikes of both; None if not counted.
@@ -51,7 +55,7 @@ class LayerComparison:
 
     layer: str
     neurons: int
-    spiking: bool
+    sends: Sends
     float_spikes: int
     chip_spikes: int
     float_rate: float
@@ -71,16 +75,16 @@ class LayerComparison:
 class LayerTally:
     """Adds up batches of one layer; `finish` makes the `LayerComparison`."""
 
-    def __init__(self, layer: str, spiking: bool, threshold: float | None, measure: Measure) -> None:
-        self.layer, self.spiking, self.threshold, self.measure = layer, spiking, threshold, measure
+    def __init__(self, layer: str, sends: Sends, threshold: float | None, measure: Measure) -> None:
+        self.layer, self.sends, self.threshold, self.measure = layer, sends, threshold, measure
         self.neurons = self.steps = self.samples = self.differing = self.matches = 0
         self.sums = dict.fromkeys(("float", "chip", "shared", "rossum", "purpura", "square", "before"), 0.0)
         self.values = self.values_before = 0
         self.worst = 0.0
         self.counted = True
 
-    def spikes(self, trained: NDArray[np.floating], chip: NDArray[np.integer]) -> None:
-        """Trains (B, T, n) of one batch."""
+    def spikes(self, trained: NDArray[Any], chip: NDArray[Any]) -> None:
+        """Trains (B, T, n) of one batch; of changes, whether there was one."""
         batch, self.steps, self.neurons = trained.shape
         self.samples += batch
         self.differing += int((trained != chip).any((1, 2)).sum())
@@ -111,7 +115,7 @@ class LayerTally:
         return LayerComparison(
             layer=self.layer,
             neurons=self.neurons,
-            spiking=self.spiking,
+            sends=self.sends,
             float_spikes=int(sums["float"]),
             chip_spikes=int(sums["chip"]),
             float_rate=sums["float"] / (trains * self.steps),

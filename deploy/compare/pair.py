@@ -21,6 +21,7 @@ from spikeport.converters.circuit import (
 )
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Network, Neuron
+from spikeport.converters.passes.lower import MOST_SPIKES
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.encode import largest, unit
 from spikeport.errors import DataError
@@ -135,7 +136,7 @@ def _ideal(node: object, p: FloatPopulation) -> IdealNeuron:
     """What `lower` would give for a chip that offers every neuron model."""
     if not isinstance(node, Neuron) or not node.spiking:
         return IdealNeuron(p, float(p.max_spikes), False, ())
-    most = float("inf") if node.max_spikes is None else float(node.max_spikes)
+    most = float(min(node.max_spikes or MOST_SPIKES, MOST_SPIKES))
     refractory = int(node.reset_delay == 1 and node.reset_discards_input and p.model == "lif")
     lowest = None if node.v_min is None else np.asarray(node.v_min, np.float64) - p.offset
     lost = {

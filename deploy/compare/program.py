@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Ints
-from spikeport.converters.circuit import ConvMap, DenseMap, FloatMap, Model, SparseWeights
+from spikeport.converters.circuit import SIGMA_DELTA, ConvMap, DenseMap, FloatMap, Model, SparseWeights
 from spikeport.converters.network import Comparison
 
 Floats = NDArray[np.float64]
@@ -38,6 +38,9 @@ class Cell:
         w = [clip24] ([trunc] (keep_v · v) + u + bias), not below v_min, 0 while refractory
         n = spikes of w;  v = 0 or w - n · amount where n > 0
 
+    Sigma-delta units (``model``) compute as `spikeport.converters.network.SigmaDelta` says, with sigma in u and the
+    activation in v, and send d / 2^message_exp [rounded down].
+
     Attributes:
         size: neurons.
         model: as in `spikeport.converters.circuit.FloatPopulation`.
@@ -51,6 +54,9 @@ class Cell:
         unit, offset: v_trained = v / unit + offset.
         start: the program's step at which this population computes the network's step 0.
         registers: see there.
+        rectified: of a sigma-delta unit: ReLU, else the identity.
+        message_exp: of a sigma-delta unit: low bits of its state that its messages leave out.
+        hold_init: refractory steps left before the program's first step.
     """
 
     size: int
@@ -72,6 +78,14 @@ class Cell:
     offset: Floats
     start: int
     registers: Registers
+    rectified: bool = True
+    message_exp: int = 0
+    hold_init: int = 0
+
+    @property
+    def message(self) -> float:
+        """What one that the population sends is worth in trained units: a spike counts 1."""
+        return 2.0**self.message_exp / self.unit if self.model in SIGMA_DELTA else 1.0
 
 
 @dataclass(frozen=True)

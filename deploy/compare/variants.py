@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.circuit import READOUTS
 from spikeport.deploy.compare.circuit_float import Trace
 from spikeport.deploy.compare.comparison import Variant
 from spikeport.deploy.compare.program import Cell, Floats, Program
@@ -20,10 +21,15 @@ def on_input_clock(cell: Cell, train: Floats, length: int) -> Floats:
     return train[:, cell.start : cell.start + length]
 
 
+def sent_by(cell: Cell, trace: Trace, name: str, length: int) -> Floats:
+    """What a layer sends (B, T, n), in trained units: spikes, or changes of sigma-delta units."""
+    return on_input_clock(cell, trace.spikes[name], length) * cell.message
+
+
 def output_of(program: Program, trace: Trace, name: str, length: int) -> Floats:
-    """The output (B, T, n): spikes, or the membrane in trained units where the population is a readout."""
+    """The output (B, T, n): spikes, or the membrane (or sum) in trained units where the population is a readout."""
     cell = program.cells[name]
-    if cell.model == "integrator":
+    if cell.model in READOUTS:
         return on_input_clock(cell, trace.v[name], length) / cell.unit + cell.offset
     return on_input_clock(cell, trace.spikes[name], length)
 

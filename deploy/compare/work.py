@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.circuit import READOUTS, SIGMA_DELTA
 from spikeport.converters.findings import Finding
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.codec import Codec
@@ -20,7 +21,7 @@ from spikeport.deploy.compare.first import FirstDifference, Place, earliest, sho
 from spikeport.deploy.compare.layers import LayerTally, Measure
 from spikeport.deploy.compare.pair import Pair
 from spikeport.deploy.compare.program import Floats, Program, same
-from spikeport.deploy.compare.variants import VariantTally, on_input_clock, output_of
+from spikeport.deploy.compare.variants import VariantTally, on_input_clock, output_of, sent_by
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.encode import Encoded, Spikes, largest
 
@@ -30,12 +31,12 @@ BUDGET = 1 << 22
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch on the input's clock; trains (B, T, n) of the spiking layers, outputs (B, T, n).
+    """One batch on the input's clock; what layers send (B, T, n) in trained units, outputs (B, T, n).
 
     Attributes:
         sent: what the encoder sends, per input.
         length, first: T, and the index of the batch's first sample.
-        trained, chip: trains of both sides.
+        trained, chip: spikes, or changes of sigma-delta units, of both sides.
         reference, output: outputs of both sides.
     """
 
@@ -43,7 +44,7 @@ class Batch:
     length: int
     first: int
     trained: Mapping[str, Floats]
-    chip: Mapping[str, NDArray[np.int64]]
+    chip: Mapping[str, Floats]
     reference: Floats
     output: Floats
 
@@ -72,7 +73,8 @@ class Work:
         self.alone = [self._between(e, frozenset({e}), self.off, self.ends["exact"]) for e in tried]
         self.without = [self._between(e, ALL - {e}, self.on, self.ends["chip"]) for e in tried]
         self.layers = {name: self._layer(name) for name in self.off.cells}
-        self.spiking = [name for name, layer in self.layers.items() if layer.spiking]
+        self.spiking = [name for name, layer in self.layers.items() if layer.sends == "spikes"]
+        self.sending = [name for name, layer in self.layers.items() if layer.sends != "nothing"]
 
     def _between(self, effect: Effect, effects: Effects, base: Program, known: VariantTally) -> Between:
         """A network between the two; where an effect changes nothing, it is one of the ends."""
@@ -80,13 +82,16 @@ class Work:
         return Between(effect, None, known) if same(program, base) else Between(effect, program, self._tally())
 
     def _tally(self) -> VariantTally:
-        readout = self.pair.chip.populations[self.output].model == "integrator"
+        readout = self.pair.chip.populations[self.output].model in READOUTS
         return VariantTally(self.deployment.codec.decoder, readout)
 
     def _layer(self, name: str) -> LayerTally:
         cell = self.off.cells[name]
-        spiking = cell.model in ("lif", "lif_subtract")
-        return LayerTally(name, spiking, float(np.median(cell.threshold)) if spiking else None, self.measure)
+        if cell.model in READOUTS:
+            return LayerTally(name, "nothing", None, self.measure)
+        if cell.model in SIGMA_DELTA:
+            return LayerTally(name, "changes", None, self.measure)
+        return LayerTally(name, "spikes", float(np.median(cell.threshold)), self.measure)
 
     def batch_size(self, data: NDArray[Any]) -> int:
         """Samples at once, within `BUDGET`."""
@@ -111,10 +116,10 @@ class Work:
 
     def _both_sides(self, data: NDArray[Any], first: int) -> Batch:
         encoded, codec = self._encoded(data, first), self.deployment.codec
-        floats = run_float(self.pair.network, encoded.floats, record=self.spiking)
+        floats = run_float(self.pair.network, encoded.floats, record=self.sending)
         # Encoded already: a random code must not be drawn anew for a batch that is not the first.
         plain = replace(self.deployment, codec=Codec(Spikes(max_spikes=largest(codec.encoder)), codec.decoder))
-        run = plain.run(encoded.spikes, record=self.spiking)
+        run = plain.run(encoded.spikes, record=self.sending)
         self.findings += (*encoded.findings, *run.findings)
         self.overflows += sum(p.u_wraps + p.v_clips for p in run.activity.populations.values())
         self.steps = encoded.spikes.shape[1]
@@ -123,8 +128,8 @@ class Work:
             sent={source: _flat(encoded.spikes).astype(np.float64)},
             length=self.steps,
             first=first,
-            trained={name: _flat(floats.spikes[name]).astype(np.float64) for name in self.spiking},
-            chip={name: _flat(run.spikes[name]) for name in self.spiking},
+            trained={name: _flat(floats.spikes[name]).astype(np.float64) for name in self.sending},
+            chip={name: _flat(run.spikes[name]) * self.on.cells[name].message for name in self.sending},
             reference=_flat(floats.outputs[output]).astype(np.float64),
             output=_flat(run.output),
         )
@@ -134,11 +139,11 @@ class Work:
         self.ends["chip"].add(batch.output, batch.reference, batch.chip, batch.trained)
         self._score(self.ends["exact"], batch, self.off, off)
         for name, train in batch.chip.items():
-            twin = on_input_clock(self.on.cells[name], on.spikes[name], batch.length)
+            twin = sent_by(self.on.cells[name], on, name, batch.length)
             self.unlike += int(np.count_nonzero(twin != train))
 
     def _score(self, tally: VariantTally, batch: Batch, program: Program, trace: Trace) -> None:
-        trains = {n: on_input_clock(program.cells[n], trace.spikes[n], batch.length) for n in self.spiking}
+        trains = {n: sent_by(program.cells[n], trace, n, batch.length) for n in self.sending}
         output = output_of(program, trace, self.output, batch.length)
         tally.add(output, batch.reference, trains, batch.trained)
 
@@ -147,8 +152,10 @@ class Work:
         parted = [wrong.any(2) for wrong in differing.values()]
         ever = np.logical_or.accumulate(np.logical_or.reduce(parted), axis=1) if parted else np.zeros((1, 1), np.bool_)
         for name, layer in self.layers.items():
-            if layer.spiking:
+            if layer.sends == "spikes":
                 layer.spikes(batch.trained[name], batch.chip[name])
+            elif layer.sends == "changes":
+                layer.spikes(batch.trained[name] != 0, batch.chip[name] != 0)
             sides = zip((self.off, self.on), (off, on), strict=True)
             trained, chip = (_membrane(program, trace, name, batch.length) for program, trace in sides)
             layer.membranes(trained, chip, np.broadcast_to(~ever, trained.shape[:2]))

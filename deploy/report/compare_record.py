@@ -69,7 +69,8 @@ def compare_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     """The comparison for the terminal."""
     layers = columns("layers", map(layer_row, record["layers"]), LAYER_HEADS)
     tables: list[RenderableType] = [_head(record), layers, f"  {measures_text(record)}\n"]
-    tables.append(_first_table(record["first_difference"]))
+    if any(layer["sends"] == "spikes" for layer in record["layers"]):
+        tables.append(_first_table(record["first_difference"]))
     if record["effects"]:
         tables.append(columns("what each effect costs", effect_rows(record), effect_heads(record)))
         tables.append(columns(_SPREAD_TITLE, spread_rows(record), spread_heads(record)))
@@ -109,7 +110,7 @@ def layer_row(layer: Mapping[str, Any]) -> dict[str, str]:
     """One layer's cells; a readout has no spikes."""
     row = {"layer": layer["layer"], "neurons": f"{layer['neurons']:,}"}
     row["before"], row["after"] = (_of_threshold(layer, key) for key in ("membrane_rms_before", "membrane_rms"))
-    if not layer["spiking"]:
+    if layer["sends"] == "nothing":
         return row
     rates = {key: f"{layer[key]:.4f}" for key in ("float_rate", "chip_rate", "van_rossum")}
     shares = {key: "" if layer[key] is None else f"{layer[key]:.2%}" for key in ("shared", "coincident")}
@@ -220,7 +221,7 @@ _SPREAD_TITLE = "where each effect alone acts: spikes that differ from the train
 
 def spread_heads(record: Mapping[str, Any]) -> dict[str, str]:
     """Headings of the table of effects by layer."""
-    return {"effect": "effect"} | {layer["layer"]: layer["layer"] for layer in record["layers"] if layer["spiking"]}
+    return {"effect": "effect"} | {layer["layer"]: layer["layer"] for layer in record["layers"] if layer["sends"] != "nothing"}
 
 
 def spread_rows(record: Mapping[str, Any]) -> list[dict[str, str]]:
