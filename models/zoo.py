@@ -58,6 +58,15 @@ METHODS: Mapping[str, Method] = {
             reproduced="",
             home="spikeport.models.seenn.recipe",
         ),
+        Method(
+            name="transfer",
+            title="Static-to-event knowledge transfer: shared layers, aligned domains, sliding training",
+            paper="He et al. 2023, arXiv:2303.13077",
+            data="N-MNIST and MNIST (a folder that holds nmnist.npz and mnist.npz)",
+            published="N-Caltech101, VGG-SNN: 92.6 % with transfer, 79.7 % without",
+            reproduced="",
+            home="spikeport.models.transfer.recipe",
+        ),
     )
 }
 

@@ -22,6 +22,7 @@ from spikeport.models.zoo import method, recipe
 REPRODUCTIONS: Mapping[str, str] = {
     "da-lif": "spikeport.deploy.zoo.da_lif",
     "seenn": "spikeport.deploy.zoo.seenn",
+    "transfer": "spikeport.deploy.zoo.transfer",
 }
 """Name of a method to the module that holds its ``reproduce``."""
 

@@ -47,6 +47,7 @@ class SteppedNeuron(nn.Module, ABC):
         reset: of the membrane, in the step of the spike: to "zero", by "subtract"-ing the threshold, or "none".
         spiking: False: the membrane itself is the output.
         detach_reset: whether gradients pass by the reset.
+        watched: whether the next calls keep ``membranes``, (B, T, *shape) after the reset, with gradients.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SteppedNeuron(nn.Module, ABC):
         self.threshold, self.reset, self.spiking = threshold, reset, spiking
         self.surrogate = surrogate or FastSigmoid()
         self.detach_reset = detach_reset
+        self.watched, self.membranes = False, torch.empty(0)
 
     @abstractmethod
     def constants(self) -> Sequence[Constants]:
@@ -86,12 +88,16 @@ class SteppedNeuron(nn.Module, ABC):
     def _walk(self, series: Sequence[Tensor], constants: Sequence[Constants]) -> list[Tensor]:
         u: Tensor | None = None
         v: Tensor | None = None
-        given = []
+        given, membranes = [], []
         for x, c in zip(series, constants if len(constants) > 1 else repeat(constants[0]), strict=False):
             u = _current(c, u, x)
             w = _membrane(c, v, u)
             out, v = self._fire(w)
             given.append(out)
+            if self.watched:
+                membranes.append(v)
+        if self.watched:
+            self.membranes = torch.stack(membranes, 1)
         return given
 
     def _fire(self, w: Tensor) -> tuple[Tensor, Tensor]:

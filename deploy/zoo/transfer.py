@@ -1,0 +1,114 @@
+"""Static-to-event transfer on the chip: what few labelled recordings are worth with static images beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.report.tables import si
+from spikeport.deploy.zoo.deployed import PRICES, Deployed, deploy_run
+from spikeport.deploy.zoo.lava_check import lava_claim
+from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
+from spikeport.models.transfer.recipe import samples
+
+MODES: Mapping[str, str] = {
+    "event": "events only",
+    "finetune": "pre-training on images, then events",
+    "joint": "both at once, no alignment",
+    "full": "the full method",
+}
+LABELLED = (20, 50, 100)
+TARGET = "loihi2"
+HEADS = {"mode": "training", "accuracy": "float", "chip": "chip", "same": "same answer", "cka": "CKA of the domains"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One training: ``accuracy`` in floats, on the ``chip``; ``same``: share of equal answers; ``cka`` of domains."""
+
+    accuracy: float
+    chip: float
+    same: float
+    cka: float
+    energy_j: Mapping[str, float | None]
+    heads: int
+
+
+Results = Mapping[int, Mapping[str, Sequence[Result]]]
+
+
+def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Reproduction:
+    """See `spikeport.deploy.zoo.reproduction.reproduce`."""
+    results: dict[int, dict[str, list[Result]]] = {}
+    lava: dict[str, tuple[Deployment, NDArray[Any]]] = {}
+    for labelled in LABELLED:
+        results[labelled] = {mode: [] for mode in MODES}
+        for mode in MODES:
+            for seed in seeds:
+                step(f"{labelled} recordings, {MODES[mode]}, seed {seed}")
+                settings = {"mode": mode, "labelled": labelled, "seed": seed}
+                run, recipe, figures = trained("transfer", settings, data, folder / f"{labelled}-{mode}-{seed}")
+                deployed = deploy_run(run, recipe, TARGET)
+                results[labelled][mode].append(_result(deployed, figures["cka"]))
+                if mode == "full" and not lava:
+                    lava = {"N-MNIST, full method": (deployed.deployment, samples(run).test.frames)}
+    step("Lava")
+    tables = (*(_table(labelled, found) for labelled, found in results.items()), _energy(results))
+    return Reproduction("transfer", tuple(seeds), tables, (*_claims(results), lava_claim(lava)))
+
+
+def _result(deployed: Deployed, cka: float) -> Result:
+    energy = {e.profile: e.energy_j for e in deployed.estimates}
+    heads = len(deployed.network.outputs)
+    return Result(deployed.float_accuracy, deployed.accuracy, deployed.same, cka, energy, heads)
+
+
+def _spread(results: Sequence[Result], what: str) -> Spread:
+    return Spread(tuple(getattr(r, what) for r in results))
+
+
+def _table(labelled: int, found: Mapping[str, Sequence[Result]]) -> ResultTable:
+    rows = [
+        {
+            "mode": text,
+            **{what: _spread(found[mode], what) for what in ("accuracy", "chip", "same")},
+            "cka": f"{_spread(found[mode], 'cka').mean:.2f}",
+        }
+        for mode, text in MODES.items()
+    ]
+    return ResultTable(f"N-MNIST, {labelled} labelled recordings: accuracy on others", HEADS, tuple(rows))
+
+
+def _energy(results: Results) -> ResultTable:
+    rows = [
+        {"labelled": labelled, **{name: _mean_energy(found["full"], name) for name in PRICES}}
+        for labelled, found in results.items()
+    ]
+    heads = {"labelled": "labelled recordings", **{name: f"at {name} prices" for name in PRICES}}
+    return ResultTable("energy per sample, full method", heads, tuple(rows))
+
+
+def _mean_energy(results: Sequence[Result], prices: str) -> str:
+    known = [r.energy_j[prices] for r in results]
+    return si(None if None in known else float(np.mean([e or 0.0 for e in known])), "J")
+
+
+def _claims(results: Results) -> Iterator[Claim]:
+    for labelled, found in results.items():
+        mean = {mode: _spread(found[mode], "accuracy").mean for mode in MODES}
+        where = f"{labelled} recordings: the full method"
+        for mode in ("joint", "event", "finetune"):
+            gain = 100 * (mean["full"] - mean[mode])
+            yield Claim(f"{where} is no worse than {MODES[mode]}", gain >= 0, f"{gain:+.1f} points")
+        rise = _spread(found["full"], "cka").mean - _spread(found["joint"], "cka").mean
+        yield Claim(f"{where} aligns the domains more than joint training, by 0.05", rise > 0.05, f"{rise:+.2f}")
+        gap = 100 * (_spread(found["full"], "chip").mean - mean["full"])
+        yield Claim(f"{where} on the chip is within 1 point of float", abs(gap) <= 1, f"{gap:+.2f} points")
+    single = all(r.heads == 1 for found in results.values() for each in found.values() for r in each)
+    yield Claim("what is deployed has the event head alone", single, "one output" if single else "more outputs")

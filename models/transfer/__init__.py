@@ -1,0 +1,1 @@
+"""Knowledge transfer from static images to events. He et al., arXiv:2303.13077 (AAAI 2024)."""

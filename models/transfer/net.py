@@ -1,0 +1,65 @@
+"""One spiking feature extractor with a head for static images and a head for events; only the latter is deployed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.models.network import over_time
+from spikeport.models.neurons import LIF, Integrator
+from spikeport.models.surrogate import Triangle
+
+SHAPE = (2, 17, 17)
+CLASSES = 10
+VTH = 0.5
+
+
+def neuron() -> LIF:
+    """m += (x - m) / 2; a spike above 0.5; hard reset; QGateGrad with alpha = 2, as in the paper's code."""
+    return LIF(0.5, 0.5, threshold=VTH, surrogate=Triangle(0.5))
+
+
+class TransferNet(nn.Module):
+    """2-C16-AP2-C32-AP2-FC, unpadded (17, 15, 7, 5, 2 pixels wide), and two heads.
+
+    ``eta`` (T,): the learnt coefficients of the alignment, which start at 1.
+    """
+
+    def __init__(self, steps: int, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential()
+        for name, layer in (
+            ("conv1", nn.Conv2d(SHAPE[0], channels, 3, bias=False)),
+            ("norm1", nn.BatchNorm2d(channels)),
+            ("lif1", neuron()),
+            ("pool1", nn.AvgPool2d(2)),
+            ("conv2", nn.Conv2d(channels, 2 * channels, 3, bias=False)),
+            ("norm2", nn.BatchNorm2d(2 * channels)),
+            ("lif2", neuron()),
+            ("pool2", nn.AvgPool2d(2)),
+            ("flatten", nn.Flatten()),
+            ("fc", nn.Linear(2 * channels * 4, hidden)),
+            ("lif3", neuron()),
+        ):
+            self.features.add_module(name, layer)
+        self.event_head, self.static_head = nn.Linear(hidden, CLASSES), nn.Linear(hidden, CLASSES)
+        self.eta = nn.Parameter(torch.ones(steps))
+
+    def domain(self, frames: Tensor, static: bool) -> tuple[Tensor, Tensor]:
+        """Logits of every step (B, T, classes) and last hidden membranes (B, T, F) for frames (B, T, 2, 17, 17)."""
+        last = self.features.get_submodule("lif3")
+        last.watched = True
+        spikes = over_time(self.features, frames)
+        last.watched = False
+        head = self.static_head if static else self.event_head
+        logits: Tensor = head(spikes)
+        return logits, last.membranes.flatten(2)  # type: ignore[operator]  # a LIF's
+
+    def event_branch(self) -> nn.Sequential:
+        """What is deployed: shared layers, event head, and a sum over time."""
+        branch = nn.Sequential()
+        for name, layer in self.features.named_children():
+            branch.add_module(name, layer)
+        branch.add_module("head", self.event_head)
+        branch.add_module("sum", Integrator())
+        return branch

@@ -1,0 +1,72 @@
+"""Static-to-event transfer: the paper's losses, and a branch that is deployed without the static head."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from spikeport.deploy.zoo.reproduction import trained
+from spikeport.models.transfer.losses import linear_cka, sliding_probability
+from spikeport.models.transfer.net import TransferNet
+from spikeport.models.transfer.recipe import RECIPE, events_only_statistics, static_frames
+
+SMALL: dict[str, Any] = {"epochs": 4, "batch": 6, "labelled": 20, "steps": 3, "channels": 4, "hidden": 12, "images": 40}
+
+
+@pytest.fixture
+def both_sets(tiny_nmnist: Path, tmp_path: Path) -> Path:
+    """A folder with recordings and images."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "nmnist.npz").write_bytes(tiny_nmnist.read_bytes())
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (60, 28, 28), dtype=np.uint8), np.arange(60) % 10
+    np.savez(folder / "mnist.npz", train=images, train_y=labels, test=images[:5], test_y=labels[:5])
+    return folder
+
+
+def test_alignment_is_one_for_equal_and_for_turned_features() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(20, 6, dtype=torch.float64)
+    turn, _ = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64))
+    assert linear_cka(x, x).item() == pytest.approx(1.0, abs=1e-6)
+    assert linear_cka(x, x @ turn).item() == pytest.approx(1.0, abs=1e-6)
+    assert linear_cka(x, torch.randn(20, 6, dtype=torch.float64)).item() < 0.6
+
+
+def test_sliding_starts_at_never_and_ends_at_always() -> None:
+    assert sliding_probability(0, 400) == 0.0
+    assert sliding_probability(400, 400) == 1.0
+    assert sliding_probability(200, 400) == 0.125
+
+
+def test_static_images_are_the_same_on_both_polarities() -> None:
+    frames = static_frames(np.full((1, 28, 28), 255, np.uint8))
+    assert frames.shape == (1, 2, 17, 17)
+    np.testing.assert_array_equal(frames[:, 0], frames[:, 1])
+    assert frames.max() == 1.0
+
+
+def test_statistics_of_the_deployed_branch_come_from_events_alone() -> None:
+    torch.manual_seed(0)
+    net, events = TransferNet(3, 4, 12), torch.rand(8, 3, 2, 17, 17)
+    for _ in range(3):
+        net.train()
+        net.domain(100 * torch.ones(8, 3, 2, 17, 17), static=True)
+    events_only_statistics(net, events)
+    conv, norm = net.features.get_submodule("conv1"), net.features.get_submodule("norm1")
+    with torch.no_grad():
+        expected = conv(events.flatten(0, 1)).mean((0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, expected)
+
+
+@pytest.mark.parametrize("mode", ["event", "finetune", "joint", "full"])
+def test_every_mode_trains_and_deploys_one_head(mode: str, both_sets: Path, tmp_path: Path) -> None:
+    run, _, figures = trained("transfer", SMALL | {"mode": mode}, both_sets, tmp_path / "run")
+    network = RECIPE.network(run)
+    assert 0 <= figures["accuracy"] <= 1
+    assert 0 <= figures["cka"] <= 1
+    assert len(network.outputs) == 1
+    assert not any("static" in name for name in network.nodes)
