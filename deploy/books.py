@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,34 @@ from spikeport.deploy.consequences import Consequences, Counter
 PER_CORE = ("core_spikes", "core_packets_out", "core_packets_in")
 
 
+@dataclass(frozen=True)
+class Place:
+    """Columns ``column`` .. ``column + width`` - 1 of a block of counters: 0, those of layers, or 1, those of cores."""
+
+    block: int
+    column: int
+    width: int
+
+
+def places(network: ChipNetwork, cores: int) -> dict[Counter, Place]:
+    """Where each counter of a network on so many ``cores`` stands."""
+    inside = [p for p in network.populations.values() if p.model != "input"]
+    kinds = dict.fromkeys(kind_of(s.connectivity) for s in network.synapses.values())
+    of_layers: list[Counter] = [(what, name) for what in ("spikes", "active") for name in network.populations]
+    of_layers += [("synops", name) for name in network.synapses]
+    of_cores: list[Counter] = [("core_synops", kind) for kind in kinds]
+    of_cores += [("core_active", models) for models in dict.fromkeys(map(models_used, inside))]
+    of_cores += [(what, "") for what in PER_CORE]
+    narrow = {counter: Place(0, at, 1) for at, counter in enumerate(of_layers)}
+    return narrow | {counter: Place(1, at * cores, cores) for at, counter in enumerate(of_cores)}
+
+
 class Books:
     """Zeroed counters for B samples of T chip steps.
 
     Attributes:
-        counters: by `Counter`, (B, T, 1) int64 of a layer, (B, T, cores) int32 of the cores.
+        blocks: all counters of layers, (B, T, columns) int64, and all counters of cores, (B, T, columns) int32.
+        counters: each of them, (B, T, 1) or (B, T, cores), as views.
         per_neuron: per population (B, n) messages of each neuron.
         payload, u_wraps, v_clips: per population (B,).
     """
@@ -27,16 +51,12 @@ class Books:
     def __init__(self, network: ChipNetwork, consequences: Consequences, batch: int, steps: int) -> None:
         """Make room; ``consequences`` say who reaches whom."""
         self._network, self._consequences, self._shape = network, consequences, (batch, steps)
-        inside = [p for p in network.populations.values() if p.model != "input"]
-        kinds = dict.fromkeys(kind_of(s.connectivity) for s in network.synapses.values())
-        layers: list[Counter] = [(what, name) for what in ("spikes", "active") for name in network.populations]
-        layers += [("synops", name) for name in network.synapses]
-        cores: list[Counter] = [("core_synops", kind) for kind in kinds]
-        cores += [("core_active", models) for models in dict.fromkeys(map(models_used, inside))]
-        cores += [(what, "") for what in PER_CORE]
+        found = places(network, consequences.cores)
+        widths = [sum(place.width for place in found.values() if place.block == block) for block in range(2)]
+        self.blocks = (np.zeros((batch, steps, widths[0]), np.int64), np.zeros((batch, steps, widths[1]), np.int32))
         self.counters: dict[Counter, NDArray[Any]] = {
-            **{counter: np.zeros((batch, steps, 1), np.int64) for counter in layers},
-            **{counter: np.zeros((batch, steps, consequences.cores), np.int32) for counter in cores},
+            counter: self.blocks[place.block][:, :, place.column : place.column + place.width]
+            for counter, place in found.items()
         }
         self.per_neuron = {n: np.zeros((batch, p.size), np.int64) for n, p in network.populations.items()}
         self.payload, self.u_wraps, self.v_clips = (
@@ -46,8 +66,8 @@ class Books:
     def until(self, used: Ints) -> None:
         """Forget what lies behind each sample's first ``used`` (B,) steps."""
         late = np.arange(self._shape[1]) >= used[:, None]
-        for counter in self.counters.values():
-            counter[late] = 0
+        for block in self.blocks:
+            block[late] = 0
 
     def activity(self) -> Activity:
         """The counts, finished."""

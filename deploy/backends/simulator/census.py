@@ -6,8 +6,9 @@ counted by class and step; then each class books what its spikes cause, all of t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,14 @@ from spikeport.converters.chip_network import ChipNetwork, Ints, Population
 from spikeport.deploy.backends.simulator.engine import Counters
 from spikeport.deploy.backends.simulator.events.count import book, count, follow
 from spikeport.deploy.backends.simulator.trains import Train
-from spikeport.deploy.books import Books
+from spikeport.deploy.books import Books, Place, places
 from spikeport.deploy.consequences import Consequence, Consequences, Counter, side_by_side
 
 MANY = 256
 """Classes up to which it is cheaper to count them first than to follow each spike."""
 
-Table = tuple[Ints, NDArray[np.uint32], Ints]
-"""Sparse rows as the kernels take them: first entry of each row, column and amount of each entry."""
+Table: TypeAlias = tuple[Ints, NDArray[np.uint32], Ints, Ints]
+"""Sparse rows as the kernels take them; see `events.count.Table`."""
 
 
 @dataclass(frozen=True)
@@ -37,37 +38,41 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What events of each class (or neuron) add to a counter, ``after`` steps later."""
-
-    counter: Counter
-    table: Table
-    after: int
-
-
-@dataclass(frozen=True)
 class Classes:
     """What events of a population count for.
 
     Attributes:
         number: of classes; 0 if there are too many: then every neuron has its own row in the tables.
         class_of: (n,) class of each neuron.
-        entries: counters.
+        tables: for the counters of layers, and for those of cores.
     """
 
     number: int
     class_of: NDArray[np.uint32]
-    entries: tuple[Entry, ...]
+    tables: tuple[Table, Table]
 
     @staticmethod
-    def of(caused: list[Consequence]) -> Classes:
+    def of(caused: list[Consequence], where: Mapping[Counter, Place]) -> Classes:
         """Classes of a population from the consequences of its events."""
-        whole = side_by_side([c.table for c in caused])
-        class_of, members = _alike(whole)
+        class_of, members = _alike(side_by_side([c.table for c in caused]))
         few = len(members) <= MANY
-        entries = [Entry(c.counter, _rows(c.table[members] if few else c.table), c.after) for c in caused]
-        happens = tuple(entry for entry in entries if len(entry.table[1]))
-        return Classes(len(members) if few else 0, class_of, happens)
+        rows = members if few else np.arange(len(class_of))
+        return Classes(len(members) if few else 0, class_of, tables(caused, where, rows))
+
+
+def tables(caused: list[Consequence], where: Mapping[Counter, Place], rows: NDArray[np.intp]) -> tuple[Table, Table]:
+    """Rows ``rows`` of all consequences, as one table for each block of counters."""
+    return _table(caused, where, rows, 0), _table(caused, where, rows, 1)
+
+
+def _table(caused: list[Consequence], where: Mapping[Counter, Place], rows: NDArray[np.intp], block: int) -> Table:
+    mine = [c for c in caused if where[c.counter].block == block]
+    parts = [csr_array(c.table[rows]) for c in mine]
+    columns = [where[c.counter].column + np.arange(part.shape[1]) for c, part in zip(mine, parts, strict=True)]
+    delays = [np.full(part.shape[1], c.after) for c, part in zip(mine, parts, strict=True)]
+    whole = side_by_side(parts) if parts else csr_array((len(rows), 0), dtype=np.int64)
+    column, after = (np.concatenate([np.zeros(0, np.int64), *found])[whole.indices] for found in (columns, delays))
+    return whole.indptr.astype(np.int64), column.astype(np.uint32), after, whole.data.astype(np.int64)
 
 
 def _alike(table: csr_array) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
@@ -79,29 +84,22 @@ def _alike(table: csr_array) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
     return class_of.reshape(-1).astype(np.uint32), members
 
 
-def _rows(table: csr_array) -> Table:
-    return table.indptr.astype(np.int64), table.indices.astype(np.uint32), table.data.astype(np.int64)
-
-
 class Census:
     """The tables of a network, with which runs are counted; several threads may book different samples at a time."""
 
     def __init__(self, network: ChipNetwork, consequences: Consequences) -> None:
         """Find the classes of every population."""
         self._network, self._consequences = network, consequences
-        self._spikes = {name: Classes.of(list(consequences.of_a_spike(name))) for name in network.populations}
+        where = places(network, consequences.cores)
+        self._spikes = {n: Classes.of(list(consequences.of_a_spike(n)), where) for n in network.populations}
         inside = [p for p in network.populations.values() if p.model != "input"]
         self._cuts = {p.name: self._edges(p) for p in inside}
-        self._work = {p.name: self._entries_of_work(p) for p in inside}
+        # A neuron of each cut stands for all of them.
+        self._work = {p.name: tables(list(consequences.of_work(p)), where, self._cuts[p.name][:-1]) for p in inside}
 
     def _edges(self, population: Population) -> Ints:
         homes = self._consequences.homes(population.name)
         return np.array(sorted({0, population.size}.union(*(home[1:] for home in homes))), np.int64)
-
-    def _entries_of_work(self, population: Population) -> list[Entry]:
-        """A neuron of each cut stands for all of them."""
-        first = self._cuts[population.name][:-1]
-        return [Entry(c.counter, _rows(c.table[first]), 0) for c in self._consequences.of_work(population)]
 
     def cuts(self, population: str) -> Ints:
         """(S + 1,) edges between neurons that are counted apart, since they live on different cores."""
@@ -121,23 +119,16 @@ class Census:
         found = np.empty((len(span.rows), span.steps, classes.number), np.int64)
         neurons, total = books.per_neuron[population], books.payload[population]
         count(spikes, span.rows, limit, classes.class_of, found, neurons, total)
-        for entry in classes.entries:
-            counter, start, steps = _place(books, entry, span)
-            if steps > 0 and classes.number:
-                book(found, entry.table, span.rows, start, steps, counter)
-            elif steps > 0:
-                follow(spikes, entry.table, span.rows, start, steps, counter)
+        for table, block in zip(classes.tables, books.blocks, strict=True):
+            if classes.number:
+                book(found, table, span.rows, span.first, block)
+            else:
+                follow(spikes, table, span.rows, span.first, span.steps, block)
 
     def worked(self, books: Books, population: str, span: Span, counters: Counters, limit: Ints) -> None:
         """Count what a population computed; overflows only before step ``limit`` (B,) of the chunk."""
-        for entry in self._work[population]:
-            book(counters.active, entry.table, span.rows, span.first, span.steps, books.counters[entry.counter])
+        for table, block in zip(self._work[population], books.blocks, strict=True):
+            book(counters.active, table, span.rows, span.first, block)
         early = np.arange(span.steps) < limit[:, None]
         books.u_wraps[population][span.rows] += (counters.u_wraps * early).sum(1)
         books.v_clips[population][span.rows] += (counters.v_clips * early).sum(1)
-
-
-def _place(books: Books, entry: Entry, span: Span) -> tuple[NDArray[Any], int, int]:
-    """The counter of an entry, its step that belongs to the chunk's first, and how many steps are left of it."""
-    counter, start = books.counters[entry.counter], span.first + entry.after
-    return counter, start, min(span.steps, counter.shape[1] - start)

@@ -8,8 +8,8 @@ import numpy as np
 
 from spikeport.deploy.backends.simulator.events.jit import Array, Whole, kernel
 
-Table: TypeAlias = tuple[Array, Array, Array]
-"""Sparse rows: first entry of each row, column and amount of each entry."""
+Table: TypeAlias = tuple[Array, Array, Array, Array]
+"""Sparse rows: first entry of each row; column, steps from event to effect, and amount of each entry."""
 Spikes: TypeAlias = tuple[Whole, Array, Array, Array]
 """A train: steps of history; starts, index and payload of its lists."""
 
@@ -58,44 +58,38 @@ def count(
 
 
 @kernel
-def book(found: Array, table: Table, rows: Array, start: Whole, steps: Whole, counter: Array) -> None:
-    """Add what counted events cause to a counter.
+def book(found: Array, table: Table, rows: Array, start: Whole, block: Array) -> None:
+    """Add what counted events cause to a block of counters; what would come after its last step is left out.
 
     Args:
         found: (b, K, C) events by class.
-        table: first entry of each class (C + 1,), and column and amount of each entry.
-        rows: (b,) samples, as rows of the counter.
-        start: the counter's step to which the first step of ``found`` is added.
-        steps: how many steps of ``found`` to add.
-        counter: (B, T, columns).
+        table: what an event of each class adds.
+        rows: (b,) samples, as rows of the block.
+        start: the block's step that belongs to the first of ``found``.
+        block: (B, T, columns).
     """
-    first, column, amount = table
+    first, column, after, amount = table
     for b in range(rows.shape[0]):
-        for s in range(steps):
-            out = counter[rows[b], start + s]
+        for s in range(found.shape[1]):
             for c in range(found.shape[2]):
                 events = found[b, s, c]
                 if events:
                     for at in range(first[c], first[c + 1]):
-                        out[column[at]] += events * amount[at]
+                        step = start + s + after[at]
+                        if step < block.shape[1]:
+                            block[rows[b], step, column[at]] += events * amount[at]
 
 
 @kernel
-def follow(
-    train: Spikes,
-    table: Table,
-    rows: Array,
-    start: Whole,
-    steps: Whole,
-    counter: Array,
-) -> None:
+def follow(train: Spikes, table: Table, rows: Array, start: Whole, steps: Whole, block: Array) -> None:
     """As `book`, spike by spike: ``table`` has a row for each neuron."""
     history, starts, index, _ = train
-    first, column, amount = table
+    first, column, after, amount = table
     for b in range(rows.shape[0]):
         for s in range(steps):
-            out = counter[rows[b], start + s]
             for k in range(starts[b, history + s], starts[b, history + s + 1]):
                 i = np.uint32(index[b, k])
                 for at in range(first[i], first[i + 1]):
-                    out[column[at]] += amount[at]
+                    step = start + s + after[at]
+                    if step < block.shape[1]:
+                        block[rows[b], step, column[at]] += amount[at]
