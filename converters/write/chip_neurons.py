@@ -86,11 +86,11 @@ def float_neuron(p: Population) -> FloatNeuron:
 
 
 def own_start(p: Population) -> tuple[Ints, Ints, int]:
-    """u and v (n,) at the population's own step 0, and spikes sent before it: its clock begins ``shift`` steps late."""
+    """u and v (n,) at the population's own step 0, ``shift`` steps late, and how often it sent something before."""
     state, early = initial_state(p, 1), 0
     for _ in range(p.shift):
         step = update(p, state, np.zeros((1, p.size), np.int64))
-        state, early = step.state, early + int(step.spikes.sum())
+        state, early = step.state, early + int(np.count_nonzero(step.spikes))
     return state.u[0], state.v[0], early
 
 
@@ -103,10 +103,17 @@ def _unit(p: Population) -> FloatNeuron:
         rectified=p.rectified and p.model == "sigma_delta",
         sends_changes=p.model != "sigma",
     )
-    return FloatNeuron(node, np.zeros(p.size), tuple(_rounded_messages(p)))
+    return FloatNeuron(node, np.zeros(p.size), tuple(_messages(p)))
 
 
-def _rounded_messages(p: Population) -> Iterator[Finding]:
+def _messages(p: Population) -> Iterator[Finding]:
+    early = own_start(p)[2] if p.model == "sigma_delta" else 0
+    if early:
+        message = (
+            "on the chip its bias is sent before the first input arrives, here together with it; what stays below the "
+            "threshold, and is held back, may differ."
+        )
+        yield Finding("bias-sent-with-input", "info", p.name, message)
     if p.model == "sigma_delta" and p.state_exp:
         message = f"the chip sends whole multiples of {message_worth(p):.3g}; in floats a change is sent as it is."
         yield Finding("messages-not-rounded", "info", p.name, message)

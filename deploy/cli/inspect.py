@@ -67,6 +67,7 @@ def _model(model: Network | ChipNetwork, path: Path, target: str | None, json: P
             raise DataError(f"{path} holds the chip's integers already; --target belongs to networks in floats")
         chip = chip_record(model)
         show(what | chip, [head, *chip_tables(chip)], json)
+        tell(model.findings)
         return
     record, becomes = network_record(model), preview(model, load_profile(target or "loihi2"))
     tables = [head, *network_tables(record), *preview_tables(becomes)]

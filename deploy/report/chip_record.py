@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,13 @@ def chip_record(network: ChipNetwork) -> dict[str, Any]:
         "depth": network.depth,
         "inputs": list(network.inputs),
         "outputs": list(network.outputs),
+        "encode": network.encode,
+        "decode": network.decode,
         "neurons": sum(p.size for p in network.populations.values() if p.model != "input"),
         "weights": sum(weight_count(s) for s in network.synapses.values()),
         "populations": [population_record(p) for p in network.populations.values()],
         "synapses": [synapses_record(s) for s in network.synapses.values()],
+        "findings": [finding.as_dict() for finding in network.findings],
     }
 
 
@@ -99,8 +102,8 @@ def chip_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     head = {
         "neurons": record["neurons"],
         "weights": record["weights"],
-        "input": ", ".join(record["inputs"]),
-        "output": ", ".join(record["outputs"]),
+        "input": _end(record["inputs"], record["encode"]),
+        "output": _end(record["outputs"], record["decode"]),
         "pipeline depth": f"{record['depth']} steps",
     }
     layers = [p | {"registers": registers_text(p)} for p in record["populations"]]
@@ -110,6 +113,10 @@ def chip_tables(record: Mapping[str, Any]) -> list[RenderableType]:
         columns("populations", layers, _LAYERS),
         columns("synapses", groups, _GROUPS),
     ]
+
+
+def _end(names: Sequence[str], code: str) -> str:
+    return ", ".join(names) + (f" ({code})" if code else "")
 
 
 _LAYERS = {"layer": "layer", "model": "model", "shape": "shape", "registers": "registers", "shift": "steps late"}

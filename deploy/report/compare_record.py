@@ -221,7 +221,8 @@ _SPREAD_TITLE = "where each effect alone acts: spikes that differ from the train
 
 def spread_heads(record: Mapping[str, Any]) -> dict[str, str]:
     """Headings of the table of effects by layer."""
-    return {"effect": "effect"} | {layer["layer"]: layer["layer"] for layer in record["layers"] if layer["sends"] != "nothing"}
+    sending = [layer["layer"] for layer in record["layers"] if layer["sends"] != "nothing"]
+    return {"effect": "effect"} | {name: name for name in sending}
 
 
 def spread_rows(record: Mapping[str, Any]) -> list[dict[str, str]]:
