@@ -79,7 +79,9 @@ def measured(onnx: Path, conversion: Conversion, data: Any, samples: int) -> dic
         "macs": conversion.operations.multiply_accumulates,
         "messages": _messages(deployment, run.activity) / samples,
         "max_pools": None if conversion.max_pools is None else conversion.max_pools.treatment,
-        "points": [(p.steps, p.score) for p in conversion.points],
+        "warm_up": conversion.warm_up,
+        "points": [(p.steps, p.score) for p in conversion.from_start],
+        "late_points": [(p.steps, p.score) for p in conversion.points],
         "compile_s": compiled - began,
         "run_s": ran - compiled,
     }
@@ -89,7 +91,7 @@ def _messages(deployment: Deployment, activity: Any) -> int:
     return sum(int(p.spikes.sum()) for n, p in activity.populations.items() if n not in deployment.network.inputs)
 
 
-COLUMNS = ("net", "to", "steps", "chip_steps", "ann", "float", "chip", "neurons", "cores", "macs", "messages", "synops")
+COLUMNS = ("net", "to", "steps", "warm_up", "chip_steps", "ann", "float", "chip", "neurons", "cores", "macs", "messages", "synops")
 
 
 def _cell(value: Any) -> str:

@@ -16,7 +16,7 @@ from spikeport.converters.network import Activation, Edge, Network
 from spikeport.converters.passes.convert.operations import operations
 from spikeport.deploy.cli.main import main
 from spikeport.deploy.conversion.convert import convert
-from spikeport.deploy.conversion.curve import Exam, Point, curve, enough, tried_steps
+from spikeport.deploy.conversion.curve import Exam, Point, best_reading, curve, enough, tried_steps
 from spikeport.deploy.conversion.observe import answers, observed
 from spikeport.deploy.conversion.options import ConvertOptions
 from spikeport.errors import DataError, ModelError
@@ -37,7 +37,7 @@ def test_rates_give_the_same_classes_after_enough_steps(network: Network) -> Non
     conversion = convert(network, DATA, options=ConvertOptions(steps=96, points=10))
     assert conversion.measure == "same class"
     assert conversion.points[-1].score >= 0.9
-    assert conversion.points[-1].error < conversion.points[3].error / 2
+    assert conversion.from_start[-1].error < conversion.from_start[3].error / 2
     assert conversion.steps is not None
     assert conversion.network.encode == f"current:steps={conversion.steps},low=0,high={_high()},start=0.5,clamp=true"
 
@@ -116,7 +116,16 @@ def test_falling_short_is_said_with_the_numbers() -> None:
 def test_a_warm_up_is_not_read() -> None:
     conversion = convert(plain(), DATA, options=replace(QUICK, warm_up=8))
     assert conversion.points[0].steps == 12
+    assert conversion.from_start[0].steps == 1
     assert conversion.network.decode == "membrane:start=8"
+
+
+def test_the_warm_up_that_needs_fewest_steps_is_taken() -> None:
+    right, wrong = [1.0, 0.0], [0.0, 30.0]
+    outputs = np.array([[wrong, wrong, *[right] * 30]], np.float32)
+    exam = Exam(np.zeros((1, 1), np.float32), np.array([right], np.float32), None)
+    assert best_reading(exam, outputs, 1.0) == 2
+    assert best_reading(exam, outputs[:, 2:], 1.0) == 0
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------

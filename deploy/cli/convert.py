@@ -46,11 +46,12 @@ def convert_model(
     steps: Annotated[int, typer.Option(min=1, help="Spiking: the most time steps that are tried.")] = 64,
     per: Annotated[Per, typer.Option(help="One level for each channel of a map, or for a whole layer.")] = Per.channel,
     percentile: Annotated[
-        float | None,
-        typer.Option(help="Spiking: levels are this percentile of the activations; the least mean error if absent."),
-    ] = None,
+        float, typer.Option(help="Spiking: a spike at every step stands for this percentile of the activations.")
+    ] = 99.9,
     start: Annotated[float, typer.Option(help="Spiking: membranes before the first step, in thresholds.")] = 0.5,
-    warm_up: Annotated[int, typer.Option(min=0, help="Spiking: steps at the start that are not read.")] = 0,
+    warm_up: Annotated[
+        int | None, typer.Option(min=0, help="Spiking: steps at the start that are not read; the best if absent.")
+    ] = None,
     max_pool: Annotated[
         MaxPool, typer.Option(help="Exact takes more neurons; auto takes the average where the scores allow it.")
     ] = MaxPool.auto,

@@ -14,7 +14,7 @@ from spikeport.converters.network import Activation, Network
 from spikeport.converters.passes.convert.operations import Operations
 from spikeport.converters.passes.infer import infer
 from spikeport.deploy.codec import encoder_text
-from spikeport.deploy.conversion.curve import Exam, Measure, Point, curve, enough, run_encoded
+from spikeport.deploy.conversion.curve import Exam, Measure, Point, best_reading, curve, enough, run_encoded
 from spikeport.deploy.conversion.make import LayerConversion, Made, sigma_delta, spiking
 from spikeport.deploy.conversion.observe import answers
 from spikeport.deploy.conversion.options import ConvertOptions, Target, check_target
@@ -35,8 +35,10 @@ class Conversion:
         measure: what scores count.
         samples: how many samples the scores come from.
         original: the conventional network's score; 1.0 where there are no labels.
-        points: scores by time steps.
+        points: scores by time steps, read from ``warm_up`` on.
+        from_start: the same, read from the first step on.
         steps: the fewest steps from which on the score stays within the allowed points; None where none are enough.
+        warm_up: steps at the start that are not read.
         max_pools: how maximum pools were treated, and the scores with each treatment; None where there are none.
         layers: by activation.
         operations: estimates for both codes.
@@ -49,7 +51,9 @@ class Conversion:
     samples: int
     original: float
     points: tuple[Point, ...]
+    from_start: tuple[Point, ...]
     steps: int | None
+    warm_up: int
     max_pools: PoolChoice | None
     layers: Mapping[str, LayerConversion]
     operations: Operations
@@ -132,20 +136,22 @@ def _examined(made: Made, prepared: Prepared, exam: Exam, options: ConvertOption
     wanted = original - options.points / 100
     if made.to == "spiking":
         outputs = run_encoded(made.network, made.encoder, exam.data, options.steps)
-        points = curve(exam, outputs, options.warm_up)
+        warm_up = best_reading(exam, outputs, wanted) if options.warm_up is None else options.warm_up
+        points, whole = curve(exam, outputs, warm_up), curve(exam, outputs)
         steps = enough(points, wanted)
         encoder = replace(made.encoder, steps=steps or options.steps)
-        decode = "membrane" + (f":start={options.warm_up}" if options.warm_up else "")
+        decode = "membrane" + (f":start={warm_up}" if warm_up else "")
     else:
         if exam.data.ndim > len(made.network.shapes[made.network.inputs[0]]) + 1:
             made = replace(made, encoder=replace(made.encoder, steps=0))
         outputs = run_encoded(made.network, made.encoder, exam.data, 1)[:, -1]
-        points = (Point(1, exam.score(outputs), exam.error(outputs)),)
+        warm_up, points = 0, (Point(1, exam.score(outputs), exam.error(outputs)),)
+        whole = points
         steps, encoder, decode = enough(points, wanted), made.encoder, "membrane-last"
     findings = (*prepared.findings, *made.findings, *_short(made.to, points, original, steps, options))
     network = replace(made.network, encode=encoder_text(encoder), decode=decode, findings=findings)
     return Conversion(
-        network, made.to, exam.measure, len(exam.data), original, points, steps,
+        network, made.to, exam.measure, len(exam.data), original, points, whole, steps, warm_up,
         prepared.max_pools, made.layers, made.operations, findings,
     )  # fmt: skip
 
@@ -160,5 +166,7 @@ def _short(
         f"after {last.steps} steps the score is {last.score:.2%}, more than {options.points:g} point(s) below the "
         f"conventional network's {original:.2%}."
     )
-    advice = "Allow more --steps, try --percentile 99.9, or --to sigma-delta." if to == "spiking" else "Lower --error."
+    advice = "Allow more --steps, try --percentile 99 or 100, or --to sigma-delta."
+    if to == "sigma-delta":
+        advice = "Lower --error."
     return (Finding("conversion-short", "warning", "", message, advice),)

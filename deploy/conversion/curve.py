@@ -84,6 +84,25 @@ def curve(exam: Exam, outputs: Floats, warm_up: int = 0) -> tuple[Point, ...]:
     return tuple(points)
 
 
+def tried_warm_ups(steps: int) -> tuple[int, ...]:
+    """Steps at the start that may be left unread: none, or `tried_steps` that leave a quarter to be read."""
+    return (0, *(n for n in tried_steps(steps) if 4 * n <= 3 * steps))
+
+
+def best_reading(exam: Exam, outputs: Floats, wanted: float) -> int:
+    """The warm-up with which the fewest steps are enough for ``wanted``, else with which the last error is least.
+
+    Rates take a while to settle through many layers; what outputs say until then is no part of the answer.
+    """
+
+    def order(warm_up: int) -> tuple[float, float, int]:
+        points = curve(exam, outputs, warm_up)
+        steps = enough(points, wanted)
+        return (float("inf"), points[-1].error, warm_up) if steps is None else (steps, 0.0, warm_up)
+
+    return min(tried_warm_ups(outputs.shape[1]), key=order)
+
+
 def enough(points: tuple[Point, ...], wanted: float) -> int | None:
     """The fewest steps from which on no score is below ``wanted``; None where the last still is."""
     found = None

@@ -10,7 +10,7 @@ import numpy as np
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import Activation, Array, Network
 from spikeport.converters.passes.convert.ceilings import without_ceilings
-from spikeport.converters.passes.convert.levels import Levels, least_error, percentile, spread
+from spikeport.converters.passes.convert.levels import Levels, percentile, spread
 from spikeport.converters.passes.convert.operations import Operations, operations
 from spikeport.converters.passes.convert.sigma_delta import threshold_for, to_sigma_delta
 from spikeport.converters.passes.convert.spiking import to_spiking
@@ -93,10 +93,7 @@ def _level(node: object, levels: Levels, options: ConvertOptions) -> Array:
     if isinstance(node, Activation) and node.levels is not None and node.ceiling is not None:
         return np.asarray(node.ceiling, np.float32)
     per_channel = options.per == "channel" and len(levels.shape) > 1
-    if options.percentile is not None:
-        found = spread(percentile(levels, options.percentile / 100, per_channel), levels.shape)
-    else:
-        found = spread(least_error(levels, options.rounding, per_channel), levels.shape)
+    found = spread(percentile(levels, options.percentile / 100, per_channel), levels.shape)
     ceiling = node.ceiling if isinstance(node, Activation) else None
     return found if ceiling is None else np.minimum(found, ceiling).astype(np.float32)
 

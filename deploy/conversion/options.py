@@ -20,11 +20,9 @@ class ConvertOptions:
         steps: spiking: the most time steps that are tried.
         per: one level for each channel of a map, or one for the whole layer. Dense layers always have one: each of
             their neurons is seen too rarely to know how large it gets.
-        percentile: spiking: the level is this percentile (0 .. 100) of the activations above zero; None for the level
-            at which rates of ``rounding`` steps differ least from the activations in the mean square.
-        rounding: see ``percentile``.
+        percentile: spiking: the level is this percentile (0 .. 100) of the activations above zero.
         start: spiking: membranes before the first step, in thresholds; 0.5 rounds rates to the nearest.
-        warm_up: spiking: steps that are not read out.
+        warm_up: spiking: steps at the start that are not read; None for as many as reach the answer soonest.
         max_pool: "exact", "average" (`spikeport.converters.passes.convert.max_pool`), or "auto": the average if it
             costs less than ``points`` on the calibration data.
         error: sigma-delta: share of an activation's RMS that may be lost by values too small to be sent.
@@ -37,10 +35,9 @@ class ConvertOptions:
 
     steps: int = 64
     per: Per = "channel"
-    percentile: float | None = None
-    rounding: int = 16
+    percentile: float = 99.9
     start: float = 0.5
-    warm_up: int = 0
+    warm_up: int | None = None
     max_pool: Pools = "auto"
     error: float = 0.02
     points: float = 1.0
@@ -58,14 +55,13 @@ class ConvertOptions:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise DataError(f"{name}={value:g} must lie in {low:g} .. {high:g}")
-        if self.warm_up >= self.steps:
+        if self.warm_up is not None and self.warm_up >= self.steps:
             raise DataError(f"warm_up={self.warm_up} leaves nothing of {self.steps} steps to read")
 
 
 _RANGES = (
     ("steps", 1, 1 << 16),
     ("percentile", 1e-3, 100.0),
-    ("rounding", 1, 1 << 16),
     ("start", 0.0, 0.999),
     ("warm_up", 0, 1 << 16),
     ("error", 0.0, 0.5),

@@ -26,7 +26,9 @@ def conversion_record(conversion: Conversion, model: str, output: str) -> dict[s
         "samples": conversion.samples,
         "original_score": conversion.original,
         "steps": conversion.steps,
+        "warm_up": conversion.warm_up,
         "points": [asdict(point) for point in conversion.points],
+        "from_start": [asdict(point) for point in conversion.from_start],
         "max_pools": None if conversion.max_pools is None else asdict(conversion.max_pools),
         "layers": [{"layer": name, **asdict(layer)} for name, layer in conversion.layers.items()],
         "operations": {**asdict(conversion.operations), "codes": codes(conversion)},
@@ -62,9 +64,7 @@ def conversion_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     """What a terminal shows."""
     return [
         facts(f"{record['model']} -> {record['output']}, {record['to']}", _summary(record)),
-        columns(
-            "by time steps", _points(record), {"steps": "steps", "score": record["measure"], "error": "output error"}
-        ),
+        columns(f"{record['measure']} and error of the output, by time steps", _points(record), _headings(record)),
         columns(
             "layers",
             _layers(record["layers"]),
@@ -95,8 +95,22 @@ def _summary(record: Mapping[str, Any]) -> dict[str, Any]:
     return rows
 
 
+def _headings(record: Mapping[str, Any]) -> dict[str, str]:
+    if not record["warm_up"]:
+        return {"steps": "steps", "score": record["measure"], "error": "error"}
+    late = f"from {record['warm_up']}"
+    return {"steps": "steps", "score": "from the start", "error": "error", "late": f"read {late}", "left": f"error {late}"}
+
+
 def _points(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{**p, "score": f"{p['score']:.2%}", "error": f"{p['error']:.1%}"} for p in record["points"]]
+    late = {p["steps"]: p for p in record["points"]}
+    rows = []
+    for p in record["from_start"]:
+        row = {"steps": p["steps"], "score": f"{p['score']:.2%}", "error": f"{p['error']:.1%}"}
+        if q := late.get(p["steps"]):
+            row |= {"late": f"{q['score']:.2%}", "left": f"{q['error']:.1%}"}
+        rows.append(row)
+    return rows
 
 
 def _layers(layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

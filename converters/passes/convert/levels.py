@@ -15,8 +15,6 @@ from spikeport.converters.network import Array, Shape
 BINS = 1024
 LEAST_SHARE = 0.02
 """A channel's level is at least this share of its layer's: what was hardly seen may be larger on other data."""
-TRIED = np.linspace(0.2, 1.2, 41)
-"""Levels that `least_error` tries, as shares of the largest value seen."""
 
 Floats = NDArray[np.float64]
 
@@ -68,17 +66,10 @@ def percentile(levels: Levels, share: float, per_channel: bool) -> Floats:
 
     Source: Rueckauer et al. 2017, Front. Neurosci. 11:682, section 2.2.2 (they count zeros, too).
     """
-    whole = _percentile(*_merged(levels), share)
-    return _floored(_percentile(levels.counts, levels.top, share), float(whole[0]), per_channel)
-
-
-def least_error(levels: Levels, steps: int, per_channel: bool) -> Floats:
-    """The level (C,) at which rates of ``steps`` steps are nearest to the values in the mean square; 1 where all are 0.
-
-    A rate is λ / T · clip(round(T · a / λ), 0, T): a small λ cuts large values off, a large one rounds all coarsely.
-    """
-    whole = _least_error(*_merged(levels), steps)
-    return _floored(_least_error(levels.counts, levels.top, steps), float(whole[0]), per_channel)
+    found, whole = _percentile(levels.counts, levels.top, share), float(_percentile(*_merged(levels), share)[0])
+    if whole == 0.0:
+        return np.ones_like(found)
+    return np.maximum(found, LEAST_SHARE * whole) if per_channel else np.full_like(found, whole)
 
 
 def spread(per_channel: Floats, shape: Shape) -> Array:
@@ -103,20 +94,7 @@ def _merged(levels: Levels) -> tuple[NDArray[np.int64], Floats]:
     return counts[None].astype(np.int64), np.array([highest])
 
 
-def _floored(found: Floats, whole: float, per_channel: bool) -> Floats:
-    if whole == 0.0:
-        return np.ones_like(found)
-    return np.maximum(found, LEAST_SHARE * whole) if per_channel else np.full_like(found, whole)
-
-
 def _percentile(counts: NDArray[np.int64], top: Floats, share: float) -> Floats:
     cumulative = counts.cumsum(1)
     bins = (cumulative < share * cumulative[:, -1:]).sum(1) + 1
     return np.where(cumulative[:, -1] > 0, top * np.minimum(bins, BINS) / BINS, 0.0)
-
-
-def _least_error(counts: NDArray[np.int64], top: Floats, steps: int) -> Floats:
-    share = (np.arange(BINS) + 0.5) / BINS
-    rates = TRIED[:, None] / steps * np.clip(np.rint(share * steps / TRIED[:, None]), 0, steps)
-    errors = counts @ ((share - rates) ** 2).T
-    return np.where(counts.any(1), top * TRIED[errors.argmin(1)], 0.0)
