@@ -269,6 +269,7 @@ REFUSED: dict[str, tuple[list[Layer], type[ModelError], str]] = {
     "only input": ([plain_input(3)], ModelError, "no layer but its input"),
     "decay": ([dense([[2]], {**CUBA, "vDecay": 5000})], ModelError, "must lie in 0 .. 4096"),
     "decays": ([dense([[2], [2]], {**CUBA, "vDecay": np.arange(3)})], ModelError, "3 values for 2 neurons"),
+    "exponent": ([dense([[2]], {**CUBA, "wgtExp": 10**9})], ModelError, "wgtExp = 1000000000 must lie in -8 .. 8"),
     "threshold": ([dense([[2]], {**CUBA, "vThMant": -1})], ModelError, "vThMant = -1 is negative"),
     "bias": ([dense([[2]], bias=np.array([70001.0]))], ModelError, "bias 4480064 .. 4480064 fits no mantissa"),
     "delay": ([dense([[2]], delay=np.array([-1]))], ModelError, "delay = -1 is negative"),

@@ -29,6 +29,8 @@ CUBA_SCALE = 1 << 12
 SIGMA_SCALE = float(1 << 18)
 """sigma per unit of SLAYER's activation: weights carry 2^6, payloads 2^12 (s_scale)."""
 DECAY_TOP = 1 << 12
+WEIGHT_EXP_TOP = 8
+"""Loihi's weight exponents have 4 bits with sign."""
 OUT_OF_REACH = (1 << 17) - 1
 """Thresholds from here on are SLAYER's way to say that a neuron is a readout; v ends 63 units above 2^6 times it."""
 _NORM_EXP = 3
@@ -85,7 +87,7 @@ def neuron_findings(layer: RawLayer, kind: NeuronKind) -> Iterator[Finding]:
         message = f"its normalisation divides the current by 2^{norm}, as in training; lava-dl's netx leaves that out."
         advice = "v and threshold carry it, so that decays round finer than in SLAYER." if norm > 0 else ""
         yield Finding("norm-exponent", "warning" if norm > 0 else "info", layer.name, message, advice)
-    if exponent := integer(layer, "neuron/wgtExp", 0):
+    if exponent := _weight_exponent(layer):
         message = f"wgtExp = {exponent} multiplies its weights by 2^{exponent}; lava-dl's netx leaves that out."
         yield Finding("weight-exponent", "warning", layer.name, message, "Compare with the network it came from.")
 
@@ -116,7 +118,7 @@ def _cuba(layer: RawLayer, shape: Shape) -> NeuronKind:
         )
     norm = _norm_exponent(layer)
     up, down = max(-norm, 0), max(norm, 0)
-    exponents = (integer(layer, "neuron/wgtExp", 0) + up, up, float(CUBA_SCALE << down))
+    exponents = (_weight_exponent(layer) + up, up, float(CUBA_SCALE << down))
     if vth.min() >= OUT_OF_REACH:
         return NeuronKind("integrator", current - 1, voltage, np.asarray(OUT_OF_REACH), *exponents)
     return NeuronKind("lif", current - 1, voltage, vth << down, *exponents)
@@ -127,6 +129,14 @@ def _decay(layer: RawLayer, key: str, shape: Shape) -> Ints:
     if values.min() < 0 or values.max() > DECAY_TOP:
         raise refuse(layer, f"{key} {int(values.min())} .. {int(values.max())} must lie in 0 .. {DECAY_TOP}")
     return values
+
+
+def _weight_exponent(layer: RawLayer) -> int:
+    """Of old files: weights count 2^wgtExp times as much."""
+    exponent = integer(layer, "neuron/wgtExp", 0)
+    if abs(exponent) > WEIGHT_EXP_TOP:
+        raise refuse(layer, f"neuron/wgtExp = {exponent} must lie in -{WEIGHT_EXP_TOP} .. {WEIGHT_EXP_TOP}")
+    return exponent
 
 
 def _norm_exponent(layer: RawLayer) -> int:
