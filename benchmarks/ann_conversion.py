@@ -91,7 +91,21 @@ def _messages(deployment: Deployment, activity: Any) -> int:
     return sum(int(p.spikes.sum()) for n, p in activity.populations.items() if n not in deployment.network.inputs)
 
 
-COLUMNS = ("net", "to", "steps", "warm_up", "chip_steps", "ann", "float", "chip", "neurons", "cores", "macs", "messages", "synops")
+COLUMNS = (
+    "net",
+    "to",
+    "steps",
+    "warm_up",
+    "chip_steps",
+    "ann",
+    "float",
+    "chip",
+    "neurons",
+    "cores",
+    "macs",
+    "messages",
+    "synops",
+)
 
 
 def _cell(value: Any) -> str:

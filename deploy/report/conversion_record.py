@@ -99,7 +99,13 @@ def _headings(record: Mapping[str, Any]) -> dict[str, str]:
     if not record["warm_up"]:
         return {"steps": "steps", "score": record["measure"], "error": "error"}
     late = f"from {record['warm_up']}"
-    return {"steps": "steps", "score": "from the start", "error": "error", "late": f"read {late}", "left": f"error {late}"}
+    return {
+        "steps": "steps",
+        "score": "from the start",
+        "error": "error",
+        "late": f"read {late}",
+        "left": f"error {late}",
+    }
 
 
 def _points(record: Mapping[str, Any]) -> list[dict[str, Any]]:
