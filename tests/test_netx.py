@@ -16,6 +16,8 @@ from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Sparse
 from spikeport.converters.read.netx.net_file import RawLayer
 from spikeport.converters.read.netx.read import read_netx
 from spikeport.converters.read.netx.weights import Format, fit
+from spikeport.deploy.backends.lava.compare import compare
+from spikeport.deploy.backends.lava.compatibility import installed
 from spikeport.deploy.backends.simulator.reference import Simulation, simulate
 from spikeport.deploy.compile import codec_for, compile_network
 from spikeport.errors import ModelError, UnsupportedNodeError
@@ -307,3 +309,21 @@ def test_plain_networks_compile_for_both_chips(net) -> None:  # type: ignore[no-
     network = net(plain_input(2), dense([[2, 4]], bias=np.array([2.0])), dense([[6]]))
     for chip in ("loihi1", "loihi2"):
         assert isinstance(compile_network(network, chip).network.synapses["1 dense->2 dense"].connectivity, Dense)
+
+
+@pytest.mark.skipif(not installed(), reason="needs lava-nc; `spikeport doctor` prints how to install it")
+@pytest.mark.parametrize("neuron", [CUBA, SDNN], ids=["cuba", "sdnn"])
+def test_lava_computes_the_same(net, neuron: Layer) -> None:  # type: ignore[no-untyped-def]
+    from spikeport.deploy.backends.lava.in_process import run_in_process
+
+    rng = np.random.default_rng(0)
+    kernel, matrix = rng.integers(-60, 60, (3, 2, 2, 2)) * 2, rng.integers(-60, 60, (4, 27)) * 2
+    image = {**plain_input(2, 4, 4), "neuron": neuron, "weight": 50.0, "bias": 30.0}
+    flatten = {"type": "flatten", "shape": np.array([27, 1, 1])}
+    last = dense(rng.integers(-60, 60, (2, 4)) * 2, {**neuron, "sigma_output": True} if neuron is SDNN else None)
+    layers = [image, conv(kernel, (3, 3, 3), neuron, bias=np.array([-8.0, 4.0, 6.0])), flatten]
+    network = net(*layers, dense(matrix, neuron, bias=rng.integers(-9, 9, 4) * 2.0, delay=np.arange(4.0)), last)
+    payloads = codec_for(network).encode(rng.random((2, 8, 2, 4, 4)), (2, 4, 4)).spikes
+    comparison = compare(network, {network.inputs[0]: payloads}, one_core(network), run_in_process)
+    assert comparison.first is None
+    assert sum(comparison.spikes.values()) > 200
