@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from random_networks import random_case
+from scipy.sparse import csr_array
 
 from spikeport.converters.accumulate import accumulator
-from spikeport.converters.chip_network import Dense, Synapses
+from spikeport.converters.chip_network import Dense, Sparse, Synapses
+from spikeport.deploy.backends.simulator.bounds import heaviest
 from spikeport.deploy.backends.simulator.dense import exact
 from spikeport.deploy.backends.simulator.dense.exact import int8_adds_up, number
 from spikeport.deploy.backends.simulator.dense.products import Products
@@ -129,3 +131,14 @@ def test_a_train_without_payloads_and_a_group_that_ignores_them_give_the_same() 
     plain = drawn(synapses, 10, 1, rng)
     plain.dense()[:] = loud.dense() != 0
     assert np.array_equal(summed(synapses, loud, 4), summed(replace(synapses, graded=True), plain, 4))
+
+
+def test_two_synapses_between_the_same_neurons_add_up_and_stay_two() -> None:
+    rng = np.random.default_rng(0)
+    sources, starts = rng.integers(0, 9, 80), np.arange(0, 81, 20)
+    matrix = csr_array((rng.integers(-127, 128, 80) * 2, sources, starts), shape=(4, 9))
+    synapses = Synapses("a->b", "a", "b", Sparse(matrix))
+    train = drawn(synapses, 9, 1, rng)
+    assert heaviest(synapses.connectivity) == np.abs(matrix.data).reshape(4, 20).sum(1).max()
+    assert np.array_equal(summed(synapses, train, 4), expected(synapses, train))
+    assert matrix.nnz == 80

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Population, Sparse, Synapses
 
@@ -21,7 +22,11 @@ def heaviest(connectivity: Connectivity) -> int:
         case Dense(weight):
             return int(np.abs(weight).sum(1).max(initial=0))
         case Sparse(matrix):
-            return int(abs(matrix).sum(axis=1).max(initial=0))
+            # Not abs(matrix): scipy would first merge the caller's double synapses, in place.
+            weights = np.abs(matrix.data)
+            return int(
+                csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape).sum(axis=1).max(initial=0)
+            )
         case Conv2d(weight=weight):
             return int(np.abs(weight).sum((1, 2, 3)).max(initial=0))
 

@@ -129,12 +129,17 @@ def _weights(connectivity: Connectivity) -> Ints:
 
 
 def _from(connectivity: Connectivity, mine: NDArray[np.bool_] | None) -> Connectivity:
-    """The part that comes from these source neurons; a convolution stays whole, and gets zeros from the others."""
+    """The part that comes from these source neurons; a convolution stays whole, and gets zeros from the others.
+
+    Two sparse synapses between the same neurons become one of their summed weight.
+    """
     match connectivity:
         case Dense(weight) if mine is not None:
             return Dense(weight[:, mine])
-        case Sparse(matrix) if mine is not None:
-            return Sparse(matrix[:, np.flatnonzero(mine)])
+        case Sparse(matrix):
+            own = matrix.copy() if mine is None else matrix[:, np.flatnonzero(mine)]
+            own.sum_duplicates()
+            return Sparse(own)
         case _:
             return connectivity
 
