@@ -53,7 +53,10 @@ class Books:
         self._network, self._consequences, self._shape = network, consequences, (batch, steps)
         found = places(network, consequences.cores)
         widths = [sum(place.width for place in found.values() if place.block == block) for block in range(2)]
-        self.blocks = (np.zeros((batch, steps, widths[0]), np.int64), np.zeros((batch, steps, widths[1]), np.int32))
+        self.blocks: tuple[NDArray[Any], NDArray[Any]] = (
+            np.zeros((batch, steps, widths[0]), np.int64),
+            np.zeros((batch, steps, widths[1]), np.int32),
+        )
         self.counters: dict[Counter, NDArray[Any]] = {
             counter: self.blocks[place.block][:, :, place.column : place.column + place.width]
             for counter, place in found.items()

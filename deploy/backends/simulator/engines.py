@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.placement import Placement
+from spikeport.deploy.backends.simulator.auto import AutoEngine
 from spikeport.deploy.backends.simulator.engine import Engine, EscapeError
 from spikeport.deploy.backends.simulator.events.engine import EventsEngine
 from spikeport.deploy.backends.simulator.simulation import Choice, Progress, Simulation
@@ -25,7 +26,7 @@ def _dense() -> Engine:
     return DenseEngine()
 
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"auto": EventsEngine, "events": EventsEngine, "dense": _dense}
+ENGINES: Mapping[str, Callable[[], Engine]] = {"auto": AutoEngine, "events": EventsEngine, "dense": _dense}
 
 _LAST: dict[str, Simulator] = {}
 """The last simulator of each engine: most callers run one network again and again."""

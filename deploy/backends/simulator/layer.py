@@ -52,9 +52,6 @@ class LayerRunner:
         return np.int32 if arriving((s, most, train.largest) for s, most, train in groups) <= LARGEST_SUM else np.int64
 
     def _add(self, task: Task, tile: Tile, sums: NDArray[np.integer[Any]]) -> None:
-        for train in task.sources:
-            train.events()  # made before several threads ask for them
-
         def part(first: int, stop: int) -> None:
             for number, (group, train) in enumerate(zip(self._sums, task.sources, strict=True)):
                 group.add(train, tile, (first, stop), number == 0, sums)

@@ -29,13 +29,14 @@ class StopRule(Protocol):
         """See above."""
         ...
 
-    def first(self, readings: Ints, start: int) -> Ints:
+    def first(self, readings: Ints, start: int, rows: NDArray[np.intp]) -> Ints:
         """(b,) index along k of the first step whose readings decide, -1 where none does.
 
         Args:
             readings: (b, k, n) of steps ``start`` .. ``start + k - 1`` on the population's own clock (the network's
                 step t): v of an integrator, else spikes (with their payloads) since step 0.
             start: the first of these steps.
+            rows: (b,) which samples of the batch these are.
         """
         ...
 
@@ -68,7 +69,7 @@ class Watch:
         if self.states_of is None:
             readings = np.cumsum(readings, axis=1) + self._so_far[rows][:, None]
             self._so_far[rows] = readings[:, -1]
-        found = self._rule.first(readings, start)
+        found = self._rule.first(readings, start, rows)
         ends = start + found + self._shift + 1 + self._rule.drain
         new = (found >= 0) & (self.used[rows] == self._steps)
         self.used[rows] = np.where(new, np.minimum(ends, self._steps), self.used[rows])

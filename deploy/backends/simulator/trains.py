@@ -7,6 +7,7 @@ reach back. Steps are appended in either form; the other form is made when someb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,14 @@ class Train:
         self._listed = self._drawn = history
         self._events: Events | None = None
         self._dense: NDArray[Any] | None = None
+        self._lock = Lock()
 
     def events(self) -> Events:
         """All steps appended so far, as lists. A kernel that appends to them then calls `listed`."""
+        with self._lock:
+            return self._as_lists()
+
+    def _as_lists(self) -> Events:
         if self._events is None:
             window = self.history + self.steps
             payload = (self.batch, window * self.neurons + _SLACK if self.graded else 0)
@@ -74,6 +80,10 @@ class Train:
 
         An engine that sets the next steps then calls `drawn`.
         """
+        with self._lock:
+            return self._as_array()
+
+    def _as_array(self) -> NDArray[Any]:
         if self._dense is None:
             shape = self.batch, self.history + self.steps, self.neurons
             self._dense = np.zeros(shape, np.int32 if self.graded else np.uint8)

@@ -25,12 +25,10 @@ def _vector(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> tuple
     return builder.bitcast(pointer, vector.as_pointer()), vector, element.width // 8
 
 
-@intrinsic
-def add_lanes(_typing: Any, total: Any, at: Any, weight: Any, first: Any, worth: Any) -> tuple[Any, Callable[..., Any]]:
-    """total[at : at + LANES] += weight[first : first + LANES] · worth, in the type of ``total``.
-
-    ``worth`` None stands for 1. Weights are no wider than sums; nobody looks whether the elements exist.
-    """
+def _add_lanes(
+    _typing: Any, total: Any, at: Any, weight: Any, first: Any, worth: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """See `add_lanes`."""
 
     def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         into, vector, alignment = _vector(context, builder, signature.args[0], arguments[0], arguments[1])
@@ -48,3 +46,11 @@ def add_lanes(_typing: Any, total: Any, at: Any, weight: Any, first: Any, worth:
         return context.get_dummy_value()
 
     return types.void(total, types.uint64, weight, types.uint64, worth), make
+
+
+add_lanes: Callable[..., None] = intrinsic(_add_lanes)
+"""total[at : at + LANES] += weight[first : first + LANES] · worth, in the type of ``total``.
+
+Called as add_lanes(total, at, weight, first, worth) with unsigned ``at`` and ``first``; ``worth`` None stands for 1.
+Weights are no wider than sums; nobody looks whether the elements exist.
+"""
