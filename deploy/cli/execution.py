@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.circuit import READOUTS
 from spikeport.converters.findings import Finding
-from spikeport.converters.network import Network, Neuron
+from spikeport.converters.network import Network, Neuron, SigmaDelta
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.backends.simulator.memory import parse_size
 from spikeport.deploy.cli.output import progress
@@ -76,7 +76,7 @@ def run_trained(
     codec = make_codec(encode, decode, network)
     check_labels(data, int(np.prod(network.shapes[network.outputs[0]])))
     names = _recorded(network, record)
-    spiking = [name for name in network.neurons if _spikes(network, name)]
+    spiking = [name for name in (*network.neurons, *network.units) if _spikes(network, name)]
     outputs: list[NDArray[Any]] = []
     kept: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
     counts = dict.fromkeys(spiking, 0)
@@ -89,8 +89,9 @@ def run_trained(
             run = run_float(network, inputs, record=spiking)
             outputs.append(np.asarray(run.outputs[network.outputs[0]]))
             for name in spiking:
-                counts[name] += int(run.spikes[name].sum())
-                messages[name] += int(np.count_nonzero(run.spikes[name]))
+                sent = int(np.count_nonzero(run.spikes[name]))
+                counts[name] += sent if name in network.units else int(run.spikes[name].sum())
+                messages[name] += sent
             for name in names:
                 kept[name].append(np.asarray(run.spikes[name]))
             report(min(first + BATCH, len(data.input)), len(data.input))
@@ -144,7 +145,7 @@ def _float_input(
 
 
 def _recorded(network: Network, record: Collection[str]) -> tuple[str, ...]:
-    spiking = tuple(name for name in network.neurons if _spikes(network, name))
+    spiking = tuple(name for name in (*network.neurons, *network.units) if _spikes(network, name))
     if "all" in record:
         return spiking
     if unknown := sorted(set(record) - set(spiking)):
@@ -153,5 +154,6 @@ def _recorded(network: Network, record: Collection[str]) -> tuple[str, ...]:
 
 
 def _spikes(network: Network, name: str) -> bool:
+    """Whether a neuron spikes, or a sigma-delta unit sends changes."""
     node = network.nodes[name]
-    return isinstance(node, Neuron) and node.spiking
+    return node.spiking if isinstance(node, Neuron) else isinstance(node, SigmaDelta) and node.sends_changes
