@@ -16,6 +16,9 @@ from spikeport.converters.network import Neuron, Shape
 from spikeport.converters.read.dialects import Dialect
 from spikeport.converters.read.neurons import neuron_of
 
+# Their exporters write none, and the nir package they need (1.0.4) refuses the field.
+_WITHOUT_V_RESET = ("sinabs", "rockpool")
+
 Fields = dict[str, NDArray[np.float64]]
 
 # A decay of 0 or 1 has no finite time constant under some formula; this close is the same in float32.
@@ -41,7 +44,9 @@ def neuron_fields(
         fields |= {"tau_mem" if kind.startswith("Cuba") else "tau": k * unit, "r": _resistance(neuron, k, dialect)}
         fields["v_leak"] = np.float64(neuron.bias) / (1.0 - np.minimum(np.float64(neuron.membrane_decay), 1.0 - _EDGE))
     if neuron.spiking:
-        fields |= {"v_threshold": neuron.threshold, "v_reset": neuron.v_reset}
+        fields["v_threshold"] = neuron.threshold
+        if dialect.name not in _WITHOUT_V_RESET or neuron.v_reset.any():
+            fields["v_reset"] = neuron.v_reset
     full = {field: np.array(np.broadcast_to(np.float64(value), shape)) for field, value in fields.items()}
     return kind, full, _unsaid(name, kind, full, neuron, replace(dialect, dt=dt))
 

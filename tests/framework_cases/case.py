@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -59,6 +60,8 @@ class Outcome:
         spikes: how many the framework sent, in all layers; compared: how many values; wrong: how many differ.
         message: why it was refused, or "".
         findings: codes of what the reader said.
+        exchanged: "exact" where NIR gave it back; else why it is no NIR file.
+        others: what the ``nir`` package said to the file; "" for nothing, it read it.
     """
 
     spikes: int = 0
@@ -66,6 +69,8 @@ class Outcome:
     wrong: int = 0
     message: str = ""
     findings: tuple[str, ...] = ()
+    exchanged: str = ""
+    others: str = ""
     network: Network | None = field(default=None, repr=False)
 
 
@@ -100,17 +105,35 @@ def run_case(case: Case) -> Outcome:
     static = case.layout == "static"
     inputs = np.repeat(x[:, :1].numpy(), x.shape[1], 1) if static else x.numpy()
     wrong, compared, spikes = compare(network, inputs, recorded)
+    exchanged, others = _exchange(network, inputs, recorded, wrong)
+    return Outcome(spikes, compared, wrong, "", codes, exchanged, others, network)
+
+
+def _exchange(
+    network: Network, inputs: np.ndarray, recorded: Mapping[str, np.ndarray], wrong: int
+) -> tuple[str, str]:
+    """Write as NIR, read back, run again; and let the ``nir`` package read the file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "net.nir"
         try:
             write_nir(network, path)
-        except UnsupportedNodeError:
-            # NIR has no word for activations, max pools and scales with a bias (batch norm).
-            return Outcome(spikes, compared, wrong, "", codes, network)
+        except UnsupportedNodeError as error:
+            # NIR has no word for activations, max pools, scales with a bias (batch norm) and paddings.
+            return str(error), ""
         again = read_nir(path)
+        others = _by_nir(path)
     assert again.edges == network.edges, "NIR changed the edges"
     assert compare(again, inputs, recorded)[0] == wrong, "the NIR file behaves otherwise"
-    return Outcome(spikes, compared, wrong, "", codes, network)
+    return "exact", others
+
+
+def _by_nir(path: Path) -> str:
+    nir = import_module("nir")
+    try:
+        nir.read(path)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def record(module: nn.Module, x: Tensor, case: Case) -> Mapping[str, np.ndarray]:

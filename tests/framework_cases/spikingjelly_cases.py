@@ -189,6 +189,6 @@ CASES: list[Case] = [
     Case("LIFNode", "surrogate that does not spike",
          _bare(neuron.LIFNode(surrogate_function=surrogate.ATan(spiking=False), step_mode="m"), 6), "TB",
          "counts no thresholds"),
-    Case("SpikingLSTM", "alone", _bare(rnn.SpikingLSTM(6, 6, 1), 6), "TB", "product of two signals"),
+    Case("SpikingLSTM", "alone", _bare(rnn.SpikingLSTM(6, 6, 1), 6), "TB", "nothing a Network can say"),
     *(_random(seed) for seed in range(24)),
 ]  # fmt: skip

@@ -199,7 +199,8 @@ class Builder:
         flows = tuple(self.flow_of(part) for part in parts)
         del self._open[id(head)]
         looped = any(reserved in edge for edge in self.edges) or any(n == reserved for f in flows for n, _ in f.terms)
-        made = MAKERS[head.kind](Place(self, head, reserved, flows))
+        # The last step shows best what its axes are: the first ones may have been made from constants.
+        made = MAKERS[head.kind](Place(self, values[-1], reserved, flows))
         if looped and made.terms != ((reserved, 0),):
             made = self._kept(reserved, made)
         for i, value in enumerate(values):
@@ -238,7 +239,7 @@ class Builder:
         source, axis = value.inputs[0], value.params["axis"]
         roles = {atom.role for a in source.dims[axis] for atom in a.leaves()}
         if roles == {"time"}:
-            return self._whole(source), int(value.params["index"])
+            return self._whole(source), None if source.tensor.shape[axis] == 1 else int(value.params["index"])
         if source.tensor.shape[axis] == 1:
             return None
         return refuse(value.where, "it picks one slice of an axis that is not time.", "Keep all of it.")

@@ -32,6 +32,10 @@ from spikeport.converters.read.modules.flow import Flow, joined
 from spikeport.converters.read.modules.values import Value, refuse
 
 
+MEAN = "mean over time"
+"""The reduction with which affine maps commute."""
+
+
 class Nodes(Protocol):
     """Where nodes go."""
 
@@ -63,10 +67,10 @@ class Place:
         flow = self.flows[0]
         if flow.constant is not None:
             return self.constant()
-        if flow.reduced is not None and (not affine or (bias and flow.reduced != "mean")):
+        if flow.reduced is not None and (not affine or (bias and flow.reduced != MEAN)):
             refuse(
                 self.value.where,
-                f"'{self.value.kind}' follows on a {flow.reduced} over time, which a Network, step "
+                f"'{self.value.kind}' follows on a {flow.reduced}, which a Network, step "
                 "by step, cannot say.",
                 "Reduce over time at the very end.",
             )
@@ -149,6 +153,9 @@ def _scale(p: Place) -> Flow:
     params = p.value.params
     factor = step_array(params["factor"], p.value.dims, p.value.where)
     bias = None if params["bias"] is None else step_array(params["bias"], p.value.dims, p.value.where)
+    reduced = p.flows[0].reduced
+    if reduced is not None and bias is None and factor.ndim == 0 and factor > 0:
+        return replace(p.flows[0], reduced=f"{reduced}, times {float(factor):g}")
     return p.through(Scale(factor, bias), bias=bias is not None)
 
 
@@ -167,7 +174,7 @@ def _add(p: Place) -> Flow:
     if not flows:
         return p.constant()
     kinds = {flow.reduced for flow in flows if flow.terms}
-    if len(kinds) > 1 or (bias.any() and kinds - {None, "mean"}):
+    if len(kinds) > 1 or (bias.any() and kinds - {None, MEAN}):
         refuse(p.value.where, "it adds to something that was reduced over time.", "Reduce over time at the very end.")
     return Flow(joined(flows), bias if bias.any() else None, reduced=next(iter(kinds), None))
 
@@ -201,6 +208,8 @@ def _embedded(p: Place, part: int, shape: Shape, axis: int, start: int, flow: Fl
 def _stack(p: Place) -> Flow:
     """Different signals side by side along a new axis of data."""
     axis = p.value.params["axis"]
+    if not is_data(p.value.dims[axis]):
+        refuse(p.value.where, "it stacks signals along time or batch.", "Feed the whole sequence at once.")
     place = step_axes(p.value.dims).index(axis)
     shape = step_shape(p.value.dims)
     one = (*shape[:place], 1, *shape[place + 1 :])
@@ -256,7 +265,7 @@ def _reduce(p: Place) -> Flow:
             refuse(p.value.where, f"it takes the {how} over the batch.")
         if flow.reduced is not None:
             refuse(p.value.where, f"it takes the {how} of something already reduced over time.")
-        return replace(p.nodes.plain(flow, p.name), reduced=how)
+        return replace(p.nodes.plain(flow, p.name), reduced=f"{how} over time")
     spatial = tuple(range(len(p.dims) - 2, len(p.dims)))
     shape = step_shape(p.dims)
     if tuple(axes) != spatial or how not in ("sum", "mean") or len(shape) != 3:

@@ -118,11 +118,12 @@ def _picked(c: Call, value: Value, tensor: Tensor, axis: int, index: int) -> Val
 
 def _stack(c: Call, tensors: Sequence[Tensor], dim: int = 0) -> Value:
     """Steps laid out along a new axis; or different signals side by side."""
-    first = next(x for x in tensors if c.tracer.value_of(x).kind != "const")
+    # The last one's axes: the first steps may have been made from constants.
+    last = next(x for x in reversed(tensors) if c.tracer.value_of(x).kind != "const")
     axis = dim % c.out.ndim
     values = [c.tracer.value_of(x) for x in tensors]
     new = Atom(len(tensors), "time" if consecutive(values) else None)
-    return c.make("stack", tensors, {"axis": axis}, _inserted(c.dims(first), axis, (new,)))
+    return c.make("stack", tensors, {"axis": axis}, _inserted(c.dims(last), axis, (new,)))
 
 
 def _repeat(c: Call, input: Tensor, *sizes: Any, **kwargs: Any) -> Value:

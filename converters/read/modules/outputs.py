@@ -11,7 +11,7 @@ import torch
 
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Output, Shape
-from spikeport.converters.read.modules.axes import Atom, step_shape
+from spikeport.converters.read.modules.axes import Atom, MixedAxisError, step_shape
 from spikeport.converters.read.modules.build import Builder, Series, View
 from spikeport.converters.read.modules.flow import Flow
 from spikeport.converters.read.modules.values import Value, refuse
@@ -81,13 +81,20 @@ def _view(values: Sequence[Value]) -> tuple[View, Shape, bool]:
     last step alone.
     """
     if len(values) > 1:
-        return Series(tuple(values)), step_shape(values[-1].dims), False
+        return Series(tuple(values)), _shape(values[-1]), False
     whole = _whole(values[0])
     if whole is None:
         value = values[0]
         assert value.step is not None
-        return Series((value,), value.step), step_shape(value.dims), True
-    return whole, step_shape(whole.dims), False
+        return Series((value,), value.step), _shape(value), True
+    return whole, _shape(whole), False
+
+
+def _shape(value: Value) -> Shape:
+    try:
+        return step_shape(value.dims)
+    except MixedAxisError as error:
+        return refuse(value.where, f"what it returns mixes time or batch into the data of one step ({error}).")
 
 
 def _whole(value: Value) -> Value | None:
@@ -151,7 +158,7 @@ def _last_ones(builder: Builder, found: list[tuple[Flow, Shape, bool]]) -> list[
 def _about(name: str, flow: Flow, last: bool) -> list[Finding]:
     found = []
     if flow.reduced is not None:
-        message = f"the module returns the {flow.reduced} over time; the network gives out every step."
+        message = f"the module returns the {flow.reduced}; the network gives out every step."
         found.append(Finding("readout-left-to-decoder", "info", name, message, "Decode with --decode."))
     if last:
         message = "the module returns its last step; the network gives out every step."

@@ -32,6 +32,7 @@ Sample: TypeAlias = Tensor | tuple[Any, ...] | Mapping[str, Any]
 # A module that takes one step at a time is called this often: enough to see what it feeds back, and how late.
 STEPS_SEEN = 3
 DEFAULT_DT = 1e-3
+_MORE = "Give three."
 
 
 def read_module(module: nn.Module, sample: Sample, dt: float | None = None, axes: str | None = None) -> Network:
@@ -109,6 +110,8 @@ def _observe(module: nn.Module, sample: Sample, axes: str | None) -> _Seen:
     except (SpikeportError, ReaderFaultError):
         raise
     except Exception as error:
+        if tracer.unseen is not None:
+            raise tracer.unseen from None
         raise DataError(f"the module fails on the sample: {type(error).__name__}: {error}") from error
     leaves = tuple(tracer.leaves.values())
     _same_length(leaves)
@@ -156,6 +159,10 @@ def _more_steps(
     if isinstance(sample, tuple) and len(sample) > 1:
         message = "its states are handed in with the sample, so one step was seen: what the caller feeds back is not."
         return [Finding("one-step-seen", "warning", "", message, "Wrap the loop over time in the module.")]
+    if any(v.inputs[0].kind == "input" and v.inputs[0].tensor.shape[v.params["axis"]] == 1 for v in tracer.selected):
+        if axes is None or "T" not in axes:
+            raise DataError("the sample holds a single time step, or so it seems; give three, so that feedback shows.")
+        return [Finding("one-step-seen", "warning", "", "the sample holds one step: feedback does not show.", _MORE)]
     for value in inputs:
         value.step = 0
     for step in range(1, STEPS_SEEN):

@@ -50,8 +50,9 @@ def finish(observer: Observer, call: LeafCall, found: Found, out: Any) -> None:
         source = observer.tags.value(call.signal, call.path)
         given = [t for _, t in tensors_in(out)]
         outputs = given if isinstance(out, list) else given[:1]
-    if found.entry.read is None or source is None:
-        why = found.entry.note if source is not None else "it does not depend on the input"
+    # A neuron that takes single steps may receive constants at first: what is fed to it may come later.
+    if found.entry.read is None or (source is None and found.entry.leading(call.module) > 1):
+        why = found.entry.note if source is not None else "it receives nothing that depends on the input"
         params = MappingProxyType({"what": f"it is {found.framework}'s {found.name}: {why}"})
         for tensor in given:
             observer.tags.tag(tensor, Value("unknown", tensor, fresh(tensor.shape), call.path, params=params))

@@ -101,6 +101,7 @@ class Tracer(TorchFunctionMode):
         leaves: neuron modules that were called, by path.
         found: what each neuron module is, by path.
         selected: single slices that were taken of signals.
+        unseen: what happened to a signal out of sight, if anything did.
     """
 
     def __init__(self, root: nn.Module) -> None:
@@ -109,6 +110,7 @@ class Tracer(TorchFunctionMode):
         self.leaves: dict[str, Leaf] = {}
         self.found: dict[str, Found] = {}
         self.selected: list[Value] = []
+        self.unseen: UnsupportedNodeError | None = None
         self.blind = 0
         self._root = root
         self._path: list[tuple[str, nn.Module]] = [("", root)]
@@ -199,7 +201,8 @@ class Tracer(TorchFunctionMode):
                 f"'{name}' takes values of the signal out of torch, so what follows from them is not seen.",
                 "Keep the forward pass free of decisions and numbers that depend on the data.",
             )
-        made = self._handled(name, call, results, args, kwargs)
+        lost = next((v for v in self._signals((args, kwargs)) if v.kind == "unknown"), None)
+        made = self._handled(name, call, results, args, kwargs) if lost is None else _as(lost, results)
         if any(self.tags.is_random(t) for _, t in tensors_in((args, kwargs))):
             made = _unknown(results, self.where, "it mixes random numbers into the signal")
         for tensor, value in zip(results, made, strict=True):
@@ -218,6 +221,10 @@ class Tracer(TorchFunctionMode):
         values = [made] if isinstance(made, Value) else list(made)
         more = results[len(values) :]
         return values + _unknown(more, self.where, f"a further result of '{name}' is used")
+
+    def _signals(self, found: Any) -> Iterator[Value]:
+        values = (self.tags.value(t, self.where) for _, t in tensors_in(found))
+        return (value for value in values if value is not None)
 
     def _look_for_slices(self, value: Value) -> None:
         """One index expression may hold several slices, and changes of shape after them."""
@@ -288,16 +295,23 @@ class _Net(TorchDispatchMode):
         """
         kwargs = dict(kwargs or {})
         if not self._tracer.blind and any(self._tracer.tags.has(t) for _, t in tensors_in((args, kwargs))):
-            raise UnsupportedNodeError(
+            # Kept, since compiled code wraps whatever is raised in it.
+            self._tracer.unseen = UnsupportedNodeError(
                 f"module '{self._tracer.where or '(root)'}': compiled code computes '{func}' on the signal, out of "
                 "sight of torch's Python functions. Use uncompiled modules."
             )
+            raise self._tracer.unseen
         return func(*args, **kwargs)
 
 
 def _unknown(results: list[Tensor], where: str, what: str) -> list[Value]:
     params = MappingProxyType({"what": what})
     return [Value("unknown", t, fresh(t.shape), where, params=params) for t in results]
+
+
+def _as(lost: Value, results: list[Tensor]) -> list[Value]:
+    """What follows from something unknown is unknown for the same reason."""
+    return [Value("unknown", t, fresh(t.shape), lost.where, params=lost.params) for t in results]
 
 
 def _name(func: Callable[..., Any]) -> str:
