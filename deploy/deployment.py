@@ -17,8 +17,7 @@ from spikeport.deploy.codec import Codec
 from spikeport.hw_profiles.profile import Profile
 
 if TYPE_CHECKING:
-    from spikeport.deploy.backends.simulator.stop import StopRule
-    from spikeport.deploy.early_exit import EarlyExit
+    from spikeport.deploy.early_exit import EarlyExit, GivenSteps
     from spikeport.deploy.estimate import Estimate
     from spikeport.deploy.run import Run
 
@@ -60,7 +59,7 @@ class Deployment:
         backend: str = "auto",
         record: Collection[str] = (),
         progress: Callable[[int, int], None] | None = None,
-        stop: EarlyExit | StopRule | None = None,
+        stop: EarlyExit | GivenSteps | None = None,
         memory: int | None = None,
     ) -> Run:
         """Encode ``data`` (B, ...), run it from the initial state, and return outputs and activity.

@@ -1,11 +1,12 @@
 """Early exit: end a sample's run as soon as its read-out is sure enough. Li et al. 2023 (SEENN, arXiv:2304.01230).
 
 The readings are what the output population has added up so far: v of an integrator, spikes so far of a spiking output.
-Two rules decide from them, in integers once they are on a chip:
+Two rules decide from them, in integers once they are on a chip; a third decides before the run begins:
 
 * ``margin``: the best reading leads the second best by at least the threshold. For running sums of logits f,
   conf = p among the best two is a lead of ln(p / (1 - p)): softmax is not needed (SEENN-I's rule for two classes).
 * ``first``: the best reading reaches the threshold; on a chip that is one accumulator's first spike.
+* ``policy``: every sample has its number of steps; SEENN-II's policy network chose it on the host.
 
 A decision in the network's step t is known after chip step t + 1 + depth, and the host reacts ``drain`` steps later.
 """
@@ -59,8 +60,8 @@ class EarlyExit:
     def __str__(self) -> str:
         return f"{self.rule}:{self.threshold:g}" + (f",drain={self.drain}" if self.drain else "")
 
-    def on(self, output: Population) -> StopRule:
-        """The rule in the chip's integers: readings compare as in the trained units, to one chip unit."""
+    def on(self, output: Population, samples: slice = slice(None)) -> StopRule:
+        """The rule in the chip's integers, the same for all samples; exact to one chip unit."""
         unit = output.scale if output.model in READOUTS else 1.0
         offset = float(np.max(output.offset)) if self.rule == "first" and output.model in READOUTS else 0.0
         return ChipRule(output.name, self.drain, self.rule, max(ceil((self.threshold - offset) * unit), 1))
@@ -75,9 +76,44 @@ class ChipRule:
     rule: Rule
     threshold: int
 
-    def first(self, readings: Ints, start: int) -> Ints:
+    def first(self, readings: Ints, start: int, rows: NDArray[np.intp]) -> Ints:
         """See `StopRule.first`."""
         return first_step(_CONFIDENCE[self.rule](readings) >= self.threshold)
+
+
+@dataclass(frozen=True)
+class GivenSteps:
+    """Every sample has its number of input steps before the run begins: a policy chose it (SEENN-II).
+
+    Attributes:
+        steps: (B,) 1 or more, of all samples of the run.
+        drain: see `EarlyExit`.
+    """
+
+    steps: Ints
+    drain: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps.ndim != 1 or self.steps.min(initial=1) < 1:
+            raise DataError("early exit: every sample needs a number of steps, 1 or more")
+
+    def on(self, output: Population, samples: slice = slice(None)) -> StopRule:
+        """The rule for a part of the samples."""
+        return GivenRule(output.name, self.drain, self.steps[samples])
+
+
+@dataclass(frozen=True)
+class GivenRule:
+    """`GivenSteps` of one batch; a `StopRule`."""
+
+    population: str
+    drain: int
+    steps: Ints
+
+    def first(self, readings: Ints, start: int, rows: NDArray[np.intp]) -> Ints:
+        """See `StopRule.first`."""
+        done = start + 1 + np.arange(readings.shape[1])
+        return first_step(done >= self.steps[rows, None])
 
 
 def parse_early_exit(text: str) -> EarlyExit:

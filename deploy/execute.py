@@ -17,9 +17,8 @@ from spikeport.deploy.activity import Activity
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on, simulator
 from spikeport.deploy.backends.simulator.memory import DEFAULT, batch_for, chunk_for
 from spikeport.deploy.backends.simulator.simulation import Simulation
-from spikeport.deploy.backends.simulator.stop import StopRule
 from spikeport.deploy.deployment import Deployment
-from spikeport.deploy.early_exit import EarlyExit
+from spikeport.deploy.early_exit import EarlyExit, GivenSteps
 from spikeport.deploy.encode import Spikes, leading_axes
 from spikeport.deploy.gather import Gathered, Room
 from spikeport.deploy.run import Run
@@ -76,7 +75,7 @@ def execute(
     backend: str = "auto",
     record: Collection[str] = (),
     progress: Progress | None = None,
-    stop: EarlyExit | StopRule | None = None,
+    stop: EarlyExit | GivenSteps | None = None,
     memory: int | None = None,
 ) -> Run:
     """See `Deployment.run`."""
@@ -90,7 +89,6 @@ def execute(
     names = _recorded(deployment, record)
     (source,), output = network.inputs, network.outputs[0]
     reads_states = network.populations[output].model in READOUTS
-    rule = stop.on(network.populations[output]) if isinstance(stop, EarlyExit) else stop
     kept = {"record": names if reads_states else [*names, output], "record_states": [output] if reads_states else []}
     cut = _cut(deployment, data, backend, kept, memory or DEFAULT)
     gathered = Gathered(len(data), cut.room)
@@ -100,7 +98,9 @@ def execute(
         encoded = deployment.codec.encode(part, network.populations[source].shape, first, narrow=True)
         findings += encoded.findings
         report = _share(progress, first, len(part), len(data))
-        options = {**kept, **cut.options, "progress": report, **({} if rule is None else {"stop": rule})}
+        options = {**kept, **cut.options, "progress": report}
+        if stop is not None:
+            options["stop"] = stop.on(network.populations[output], slice(first, first + len(part)))
         done = BACKENDS[backend](network, {source: encoded.spikes}, deployment.placement, **options)
         gathered.put_activity(first, done.activity)
         gathered.put(("output",), first, _held(_output(deployment, output, done), done, network.populations[output]))
@@ -109,14 +109,14 @@ def execute(
         if done.steps_used is not None:
             gathered.put(("used",), first, done.steps_used)
     result, activity = gathered.array("output"), gathered.activity()
-    used = None if rule is None else gathered.array("used")
+    used = None if stop is None else gathered.array("used")
     return Run(
         output=result,
         activity=replace(activity, used=used),
         spikes={name: gathered.array("train", name) for name in names},
         backend=backend,
         input_steps=result.shape[1],
-        findings=tuple(dict.fromkeys((*findings, *_overflows(activity)))),
+        findings=tuple(dict.fromkeys((*findings, *_overflows(network, activity)))),
         engines=done.engines,
         memory=cut.bytes,
         steps_used=used,
@@ -149,11 +149,19 @@ def _cut(deployment: Deployment, data: NDArray[Any], backend: str, kept: Mapping
     return Cut(batch, {"chunk": chunk}, Room(room), needed.of(batch, chunk) + min(gathered, room))
 
 
-def _overflows(activity: Activity) -> Iterator[Finding]:
+_LEFT = (("u", "left its 24 bits and wrapped around"), ("v", "left its 24 bits and was clipped"))
+_LEFT_UNITS = tuple(
+    (what, "left the 24 bits of a chip's register; Lava and this simulator go on in 32")
+    for what in ("the sum of a sigma-delta unit", "the activation of a sigma-delta unit")
+)
+
+
+def _overflows(network: ChipNetwork, activity: Activity) -> Iterator[Finding]:
     for name, layer in activity.populations.items():
-        for register, count, what in (("u", layer.u_wraps, "wrapped around"), ("v", layer.v_clips, "was clipped")):
+        words = _LEFT_UNITS if network.populations[name].model in SIGMA_DELTA else _LEFT
+        for (register, left), count in zip(words, (layer.u_wraps, layer.v_clips), strict=True):
             if count:
-                message = f"{register} left its 24 bits and {what} {count} time(s)."
+                message = f"{register} {left}, {count} time(s)."
                 advice = "Recompile with calibration data that look like these."
                 yield Finding("overflow", "warning", name, message, advice)
 

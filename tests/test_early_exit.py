@@ -31,7 +31,7 @@ def test_margin_stops_at_the_first_lead() -> None:
     rule = EarlyExit("margin", 5.0, drain=1).on(population_at("out", output, 1 / 64))
     assert (rule.population, rule.drain) == ("out", 1)
     scale = population_at("out", output, 1 / 64).scale
-    np.testing.assert_array_equal(rule.first((READINGS * scale).astype(np.int64), 0), [0, 2, -1])
+    np.testing.assert_array_equal(rule.first((READINGS * scale).astype(np.int64), 0, np.arange(3)), [0, 2, -1])
 
 
 def test_calibration_finds_the_smallest_threshold_that_keeps_every_answer() -> None:

@@ -31,6 +31,7 @@ def estimate(
     max_power: Annotated[
         float | None, typer.Option(metavar="W", help="Budget at --rate, or at full speed, likewise.")
     ] = None,
+    early_exit: options.EarlyExit = None,
     split: options.Split = None,
     samples: options.Samples = None,
     bin: options.Bin = 1e-3,
@@ -41,6 +42,7 @@ def estimate(
     json: options.Json = None,
 ) -> None:
     """Run data on the chip simulator and price the counts: energy, latency and power per inference."""
+    from spikeport.deploy.cli.execution import make_exit
     from spikeport.deploy.cli.output import check_targets, progress, show, tell
     from spikeport.deploy.cli.pricing import estimates_of
     from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment
@@ -60,8 +62,9 @@ def estimate(
     deployment = read_deployment(model)
     shape = deployment.network.populations[deployment.network.inputs[0]].shape
     given = read_data(data, split, binning, samples, shape, deployment.codec.encoder)
+    stop = None if early_exit is None else make_exit(early_exit, deployment, given)
     with progress(f"running {len(given.input)} samples") as report:
-        run = deployment.run(given.input, progress=report)
+        run = deployment.run(given.input, progress=report, stop=stop)
     priced, said = estimates_of(deployment, run, lists, lender, rate)
     estimates = [e.as_dict() for e in priced]
     findings = (*given.findings, *run.findings, *said)

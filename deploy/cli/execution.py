@@ -20,6 +20,7 @@ from spikeport.deploy.codec import Codec
 from spikeport.deploy.compile import codec_for
 from spikeport.deploy.data import Data
 from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.early_exit import EarlyExit, GivenSteps, parse_early_exit
 from spikeport.deploy.encode import arrange
 from spikeport.deploy.readings import other_readings
 from spikeport.deploy.report.run_record import Layer, Result
@@ -30,7 +31,12 @@ BATCH = 64
 
 
 def run_chip(
-    deployment: Deployment, data: Data, backend: str, record: Collection[str], memory: str | None = None
+    deployment: Deployment,
+    data: Data,
+    backend: str,
+    record: Collection[str],
+    memory: str | None = None,
+    early_exit: str | None = None,
 ) -> Result:
     """Run a deployment on all of ``data``.
 
@@ -40,8 +46,9 @@ def run_chip(
     populations = deployment.network.populations
     check_labels(data, populations[deployment.network.outputs[0]].size)
     limit = None if memory is None else parse_size(memory)
+    stop = None if early_exit is None else make_exit(early_exit, deployment, data)
     with progress(f"running {len(data.input)} samples") as report:
-        run = deployment.run(data.input, backend, record, report, memory=limit)
+        run = deployment.run(data.input, backend, record, report, stop, limit)
     layers = {
         name: Layer(activity.neurons, activity.payload, int(activity.spikes.sum()), activity.u_wraps, activity.v_clips)
         for name, activity in run.activity.populations.items()
@@ -61,7 +68,29 @@ def run_chip(
         findings=run.findings,
         engines=run.engines,
         memory=run.memory,
+        steps_used=run.steps_used,
     )
+
+
+def make_exit(text: str, deployment: Deployment, data: Data) -> EarlyExit | GivenSteps:
+    """The rule written ``text``; a policy says at once how many steps each sample gets.
+
+    Raises:
+        DataError: no such rule, or a policy for other inputs.
+        ModelError: no policy in that file.
+    """
+    kind, _, rest = text.partition(":")
+    if kind.strip() != "policy":
+        return parse_early_exit(text)
+    from spikeport.models.seenn.policy import read_policy
+
+    name, _, option = rest.partition(",drain=")
+    policy = read_policy(Path(name))
+    shape = deployment.network.populations[deployment.network.inputs[0]].shape
+    if policy.inputs != int(np.prod(shape)) or (option and not option.isdecimal()):
+        raise DataError(f"early exit {text!r}: a policy for {policy.inputs} inputs, the network has {shape}")
+    first = deployment.codec.encode(data.input, shape).floats
+    return GivenSteps(policy.steps(first), int(option or 0))
 
 
 def run_trained(

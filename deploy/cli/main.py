@@ -14,6 +14,7 @@ from spikeport.deploy.cli.compile import compile_model
 from spikeport.deploy.cli.convert import convert_model
 from spikeport.deploy.cli.demo import demo
 from spikeport.deploy.cli.doctor import doctor
+from spikeport.deploy.cli.early_exit import early_exit
 from spikeport.deploy.cli.estimate import estimate
 from spikeport.deploy.cli.export_lava import export_lava
 from spikeport.deploy.cli.export_nir import export_nir
@@ -48,6 +49,7 @@ app.command("compile")(compile_model)
 app.command("run")(run_model)
 app.command("finetune")(finetune_model)
 app.command("compare")(compare)
+app.command("early-exit")(early_exit)
 app.command("estimate")(estimate)
 app.command("verify")(verify)
 app.command("export-lava")(export_lava)

@@ -87,3 +87,11 @@ Record = Annotated[
     str,
     typer.Option(metavar="NAMES", help="Keep the spikes of these layers: all, or names with commas between."),
 ]
+EarlyExit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="Stop a sample when it is sure: margin:0.3 or first:12 (`spikeport early-exit` chooses), or "
+        "policy:FILE (a policy that `spikeport zoo train seenn` wrote); with ,drain=N for the host's reaction.",
+    ),
+]

@@ -35,6 +35,7 @@ def run_model(
     counts: options.Counts = False,
     time_unit: options.TimeUnit = 1e-6,
     memory: options.Memory = None,
+    early_exit: options.EarlyExit = None,
     json: options.Json = None,
 ) -> None:
     """Run data through a model and count what happened; accuracy where the data have labels."""
@@ -50,6 +51,8 @@ def run_model(
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     names = tuple(name.strip() for name in record.split(",") if name.strip())
     if backend == "float":
+        if early_exit is not None:
+            raise DataError("--early-exit counts what a chip saves; it needs a deployment, not --backend float")
         network = read_spiking(model, dialect, dt)
         encoder = codec_for(network, encode).encoder
         given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]], encoder)
@@ -60,7 +63,7 @@ def run_model(
         deployment = read_deployment(model)
         shape = deployment.network.populations[deployment.network.inputs[0]].shape
         given = read_data(data, split, binning, samples, shape, deployment.codec.encoder)
-        result = run_chip(deployment, given, backend, names, memory)
+        result = run_chip(deployment, given, backend, names, memory, early_exit)
     if save is not None:
         save_arrays(result, given.labels, save)
     tell((*given.findings, *result.findings))

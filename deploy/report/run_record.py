@@ -49,6 +49,7 @@ class Result:
         layers: counts per spiking layer.
         synops: synaptic operations per group; None where the backend does not count them.
         chip_steps: steps the chip took per sample; None for the float network.
+        steps_used: (B,) of these, where samples could stop early.
         engines: per population, who computed it and why; empty where there was no choice.
         memory: bytes that the run allocated at most; None where nobody knows.
     """
@@ -65,6 +66,7 @@ class Result:
     findings: tuple[Finding, ...]
     engines: Mapping[str, Choice] = field(default_factory=dict)
     memory: int | None = None
+    steps_used: NDArray[np.int64] | None = None
 
 
 def accuracy(predictions: NDArray[np.int64], labels: NDArray[np.int64] | None) -> float | None:
@@ -99,6 +101,7 @@ def run_record(result: Result, data: Data, model: str, source: str) -> dict[str,
         "input_steps": result.input_steps,
         "chip_steps": result.chip_steps,
         "memory_bytes": result.memory,
+        "steps_used": None if result.steps_used is None else result.steps_used.tolist(),
         "engines": {name: asdict(choice) for name, choice in result.engines.items()},
         "accuracy": accuracy(result.decoded.classes, data.labels),
         "predictions": result.decoded.classes.tolist(),
@@ -122,6 +125,7 @@ def run_tables(record: Mapping[str, Any]) -> list[RenderableType]:
             "time steps": f"{record['input_steps']}{chip}",
             "accuracy": "no labels" if right is None else f"{right:.2%}",
             "SynOps per sample": "not counted" if synops is None else f"{synops:,.0f}",
+            **_used(record["steps_used"]),
             **({} if record["memory_bytes"] is None else {"memory, at most": written(record["memory_bytes"])}),
         },
     )
@@ -135,6 +139,14 @@ def run_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     if all(layer["messages_per_sample"] == layer["spikes_per_sample"] for layer in record["layers"]):
         del names["messages_per_sample"]
     return [head, columns("spikes", record["layers"], names), *_engines(record["engines"])]
+
+
+def _used(steps: list[int] | None) -> dict[str, str]:
+    """How many chip steps samples took that could stop early: mean, and the quartiles."""
+    if steps is None:
+        return {}
+    low, middle, high = np.percentile(steps, (25, 50, 75))
+    return {"chip steps used": f"{np.mean(steps):.2f} (quartiles {low:g}, {middle:g}, {high:g})"}
 
 
 def _engines(chosen: Mapping[str, Mapping[str, str]]) -> list[RenderableType]:

@@ -8,12 +8,17 @@ Runs on the host beside the chip; its cost is its multiply-accumulates, once per
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+
+from spikeport.errors import ModelError
+from spikeport.models.training.checkpoint import read_checkpoint
 
 HIDDEN = 64
 
@@ -37,9 +42,31 @@ class Policy(nn.Module):
         return chosen
 
     @property
+    def inputs(self) -> int:
+        """Values of a frame."""
+        return int(self.layers[1].in_features)
+
+    @property
     def operations(self) -> int:
         """Multiply-accumulates per sample."""
         return sum(layer.weight.numel() for layer in self.layers if isinstance(layer, nn.Linear))
+
+
+def read_policy(path: Path) -> Policy:
+    """A policy that `spikeport zoo train seenn` wrote (``policy-<penalty>.safetensors``).
+
+    Raises:
+        ModelError: not such a file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            first, last = (file.get_slice(f"module/layers.{layer}.weight").get_shape() for layer in (1, 3))
+            policy = Policy(first[1], last[0])
+    except (SafetensorError, OSError, IndexError, RuntimeError) as problem:
+        raise ModelError(f"{path} is no policy of spikeport zoo train seenn: {problem}") from problem
+    read_checkpoint(path, policy)
+    policy.eval()
+    return policy
 
 
 def policy_losses(
