@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.chip_network import Ints, Population
-from spikeport.converters.circuit import READOUTS
+from spikeport.converters.chip_network import ChipNetwork, Ints, Population
+from spikeport.converters.circuit import READOUTS, SIGMA_DELTA
 from spikeport.converters.findings import Finding
 from spikeport.deploy.activity import Activity
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on, simulator
@@ -149,19 +149,19 @@ def _cut(deployment: Deployment, data: NDArray[Any], backend: str, kept: Mapping
     return Cut(batch, {"chunk": chunk}, Room(room), needed.of(batch, chunk) + min(gathered, room))
 
 
-_LEFT = (("u", "left its 24 bits and wrapped around"), ("v", "left its 24 bits and was clipped"))
-_LEFT_UNITS = tuple(
-    (what, "left the 24 bits of a chip's register; Lava and this simulator go on in 32")
-    for what in ("the sum of a sigma-delta unit", "the activation of a sigma-delta unit")
+_LEFT = ("u left its 24 bits and wrapped around", "v left its 24 bits and was clipped")
+_LEFT_UNITS = (
+    "sums left a chip's 24 bits (Lava and this simulator go on in 32)",
+    "activations left a chip's 24 bits (Lava and this simulator go on in 32)",
 )
 
 
 def _overflows(network: ChipNetwork, activity: Activity) -> Iterator[Finding]:
     for name, layer in activity.populations.items():
         words = _LEFT_UNITS if network.populations[name].model in SIGMA_DELTA else _LEFT
-        for (register, left), count in zip(words, (layer.u_wraps, layer.v_clips), strict=True):
+        for what, count in zip(words, (layer.u_wraps, layer.v_clips), strict=True):
             if count:
-                message = f"{register} {left}, {count} time(s)."
+                message = f"{what} {count} time(s)."
                 advice = "Recompile with calibration data that look like these."
                 yield Finding("overflow", "warning", name, message, advice)
 
