@@ -90,6 +90,13 @@ def test_levels_of_an_activation_trained_in_steps_are_its_ceiling() -> None:
     assert conversion.layers["relu2"].lowest_level == 1.5
 
 
+def test_many_levels_are_no_steps_to_wait_for() -> None:
+    network = plain()
+    nodes = {**network.nodes, "relu2": Activation(np.array(100.0, np.float32), 255)}
+    conversion = convert(replace(network, nodes=nodes), DATA, options=QUICK)
+    assert conversion.layers["relu2"].highest_level < 20
+
+
 def test_a_percentile_that_was_asked_for_is_used() -> None:
     low = convert(plain(), DATA, options=replace(QUICK, percentile=50.0, per="layer")).layers["relu1"]
     high = convert(plain(), DATA, options=replace(QUICK, percentile=100.0, per="layer")).layers["relu1"]

@@ -89,8 +89,8 @@ def _without_ceilings(prepared: Prepared, options: ConvertOptions) -> Outcome[Ne
 
 
 def _level(node: object, levels: Levels, options: ConvertOptions) -> Array:
-    """What one spike per step stands for."""
-    if isinstance(node, Activation) and node.levels is not None and node.ceiling is not None:
+    """What one spike per step stands for: the ceiling where it was trained with, in steps that there is time for."""
+    if isinstance(node, Activation) and node.ceiling is not None and (node.levels or options.steps + 1) <= options.steps:
         return np.asarray(node.ceiling, np.float32)
     per_channel = options.per == "channel" and len(levels.shape) > 1
     found = spread(percentile(levels, options.percentile / 100, per_channel), levels.shape)

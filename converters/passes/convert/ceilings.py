@@ -14,28 +14,23 @@ from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import Activation, Array, Edge, Network, Node, Scale
 from spikeport.converters.passes.convert.rewire import free_name, inserted_after, with_nodes
 from spikeport.converters.passes.infer import infer
-from spikeport.errors import UnsupportedOnChipError
 
 
 def without_ceilings(network: Network, split: Collection[str]) -> Outcome[Network]:
-    """Replace every activation that has a ceiling.
+    """Replace every activation that has a ceiling; those trained in steps become continuous, with a warning.
 
     Args:
         network: inferred.
         split: activations that keep their ceiling, in two populations; the others lose it.
-
-    Raises:
-        UnsupportedOnChipError: an activation in steps, which only spike counts express.
     """
     findings = []
     for name, node in network.nodes.items():
         if not isinstance(node, Activation) or node.ceiling is None:
             continue
         if node.levels is not None:
-            raise UnsupportedOnChipError(
-                f"{name}: was trained in {node.levels} steps; sigma-delta units send values between them, too. "
-                "Use --to spiking, which gives these steps exactly."
-            )
+            message = f"was trained in {node.levels} steps; sigma-delta units send the values between them, too."
+            advice = "--to spiking gives few steps exactly."
+            findings.append(Finding("levels-dropped", "warning", name, message, advice))
         if name in split:
             network = _split(network, name, node.ceiling)
             message = f"its ceiling of {_shown(node.ceiling)} takes a second population: relu(x) - relu(x - c)."
