@@ -89,12 +89,12 @@ def _without_ceilings(prepared: Prepared, options: ConvertOptions) -> Outcome[Ne
 
 
 def _level(node: object, levels: Levels, options: ConvertOptions) -> Array:
-    """What one spike per step stands for: the ceiling where it was trained with, in steps that there is time for."""
-    if isinstance(node, Activation) and node.ceiling is not None and (node.levels or options.steps + 1) <= options.steps:
-        return np.asarray(node.ceiling, np.float32)
+    """What one spike per step stands for: the ceiling, where it was trained in steps that there is time for."""
+    ceiling = node.ceiling if isinstance(node, Activation) else None
+    if isinstance(node, Activation) and ceiling is not None and node.levels and node.levels <= options.steps:
+        return np.asarray(ceiling, np.float32)
     per_channel = options.per == "channel" and len(levels.shape) > 1
     found = spread(percentile(levels, options.percentile / 100, per_channel), levels.shape)
-    ceiling = node.ceiling if isinstance(node, Activation) else None
     return found if ceiling is None else np.minimum(found, ceiling).astype(np.float32)
 
 
