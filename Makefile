@@ -1,10 +1,11 @@
 # make demo   the shipped network on real images, compiled for both chips: accuracy, energy, latency
 # make test   lint, types, layers and the whole test suite
+# make bench  engines and other simulators on the same networks (BENCH=--quick for three minutes)
 # make clean  remove the environment, caches and results
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 
 demo:
 	@$(PYTHON) bootstrap.py demo
@@ -18,6 +19,10 @@ test:
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadfile
 
+bench:
+	@$(PYTHON) bootstrap.py demo
+	@$(BIN)/python benchmarks/engines.py $(BENCH)
+
 clean:
-	rm -rf .venv demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

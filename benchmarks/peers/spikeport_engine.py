@@ -1,0 +1,64 @@
+"""spikeport's own engines on a case; runs in spikeport's environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from measuring import job, report, timed
+
+
+def simulation(engine: str, case: Any) -> Any:
+    """A function that runs the case once and keeps the trains of some populations."""
+    if engine == "reference":
+        import torch
+
+        from spikeport.deploy.backends.simulator.reference import simulate
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+        return lambda record: simulate(case.network, case.inputs, case.placement, record=record)
+    from spikeport.deploy.backends.simulator.engines import simulator
+
+    ready = simulator(case.network, case.placement, engine)
+    return lambda record: ready.run(case.inputs, record=record)
+
+
+def operations(network: Any) -> int:
+    """Multiplications and additions of one step, if every source spiked: two for each synapse."""
+    from spikeport.converters.connectivity import fan_in
+
+    return 2 * sum(int(fan_in(s.connectivity).sum()) for s in network.synapses.values())
+
+
+def main() -> None:
+    """Measure the job's case on the job's engine."""
+    from cases import build, train_hash
+
+    wanted = job()
+    case = build(wanted["case"], Path(wanted["data"]))
+    began = time.perf_counter()
+    run = simulation(wanted["engine"], case)
+    trains = run(case.outputs).spikes  # compiles and fills caches, too
+    setup = time.perf_counter() - began
+    result, wall, cpu = timed(lambda: run(case.network.outputs), least_s=wanted["least_s"])
+    activity = result.activity
+    report(
+        wall_s=wall,
+        cpu_s=cpu,
+        samples=case.batch,
+        setup_s=setup,
+        spikes={name: int(p.spikes.sum()) for name, p in activity.populations.items()},
+        synops=sum(int(counts.sum()) for counts in activity.synops.values()),
+        trains={name: train_hash(trains[name]) for name in case.outputs},
+        operations=operations(case.network) * activity.steps * activity.batch,
+        engines={name: f"{c.engine} ({c.reason})" for name, c in result.engines.items()},
+    )
+
+
+if __name__ == "__main__":
+    main()
