@@ -15,12 +15,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.read.file_bytes import MAX_BYTES, file_bytes
 from spikeport.converters.read.heap_check import heaps_are_sound, texts_fit
 from spikeport.errors import ModelError
 
 Field: TypeAlias = "NDArray[Any] | str"
 
-MAX_BYTES = 2 << 30
 MAX_NODES = 20_000
 MAX_NAME = 512
 MAX_RANK = 8
@@ -35,13 +35,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         ModelError: no such file, too large, or damaged.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be opened ({error.strerror or error}). Check the path.") from error
-    if len(data) > MAX_BYTES:
-        raise ModelError(f"{path.name}: larger than {MAX_BYTES >> 30} GiB, the limit for a model file.")
+    data = file_bytes(path)
     if not heaps_are_sound(data):
         raise ModelError(f"{path.name}: not a readable HDF5 file, or damaged (its table of texts). {_WHAT_TO_DO}")
     return data

@@ -12,8 +12,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto
 
+from spikeport.converters.read.file_bytes import file_bytes
 from spikeport.converters.read.onnx.graph import OnnxGraph, OnnxInput, OnnxNode, needed
-from spikeport.converters.read.onnx.tensors import MAX_BYTES, MAX_RANK, Tensors, array_of
+from spikeport.converters.read.onnx.tensors import MAX_RANK, Tensors, array_of
 from spikeport.errors import ModelError
 
 OLDEST_OPSET = 13
@@ -35,7 +36,7 @@ def read_file(path: Path) -> tuple[OnnxGraph, str]:
     Raises:
         ModelError: no such file, no ONNX, damaged, too old, or larger than the limits of this module.
     """
-    data = _bytes(path)
+    data = file_bytes(path)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -44,17 +45,6 @@ def read_file(path: Path) -> tuple[OnnxGraph, str]:
     if not model.HasField("graph") or not model.graph.node:
         raise ModelError(f"{path.name}: no ONNX model with a graph in it. {_AGAIN}")
     return _graph(model, path), hashlib.sha256(data).hexdigest()
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be opened ({error.strerror or error}). Check the path.") from error
-    if len(data) > MAX_BYTES:
-        raise ModelError(f"{path.name}: larger than {MAX_BYTES >> 30} GiB, the limit for a model file.")
-    return data
 
 
 def _graph(model: onnx.ModelProto, path: Path) -> OnnxGraph:

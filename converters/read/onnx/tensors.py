@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from spikeport.converters.read.file_bytes import MAX_BYTES
 from spikeport.errors import ModelError
 
 Values = NDArray[Any]
 
 # No chip holds more: 2 GiB is also protobuf's own limit for the model file itself.
-MAX_BYTES = 2 << 30
 MAX_ELEMENTS = 1 << 28
 MAX_RANK = 8
 
