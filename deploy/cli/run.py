@@ -39,10 +39,8 @@ def run_model(
     json: options.Json = None,
 ) -> None:
     """Run data through a model and count what happened; accuracy where the data have labels."""
-    from spikeport.deploy.cli.execution import run_chip, run_trained
     from spikeport.deploy.cli.output import check_suffix, check_targets, show, tell
     from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment, read_spiking
-    from spikeport.deploy.compile import codec_for
     from spikeport.deploy.report.run_record import run_record, run_tables, save_arrays
     from spikeport.errors import DataError
 
@@ -53,6 +51,9 @@ def run_model(
     if backend == "float":
         if early_exit is not None:
             raise DataError("--early-exit counts what a chip saves; it needs a deployment, not --backend float")
+        from spikeport.deploy.cli.trained import run_trained
+        from spikeport.deploy.compile import codec_for
+
         network = read_spiking(model, dialect, dt)
         encoder = codec_for(network, encode).encoder
         given = read_data(data, split, binning, samples, network.shapes[network.inputs[0]], encoder)
@@ -60,6 +61,8 @@ def run_model(
     else:
         if (encode, decode, dialect, dt) != (None, None, None, None):
             raise DataError("--encode, --decode, --dialect and --dt belong to a .nir file; a deployment has its own")
+        from spikeport.deploy.cli.execution import run_chip
+
         deployment = read_deployment(model)
         shape = deployment.network.populations[deployment.network.inputs[0]].shape
         given = read_data(data, split, binning, samples, shape, deployment.codec.encoder)
