@@ -68,6 +68,15 @@ METHODS: Mapping[str, Method] = {
             reproduced="",
             home="spikeport.models.transfer.recipe",
         ),
+        Method(
+            name="meta",
+            title="Few-shot meta-learning: MAML and ANIL, their inner loop on the chip",
+            paper="Stewart & Neftci 2022, arXiv:2201.10777",
+            data="Omniglot (or pairs of N-MNIST recordings: --set set=double-digits)",
+            published="Double N-MNIST, 5-way 1-shot: matches or exceeds MAML on conventional networks",
+            reproduced="",
+            home="spikeport.models.meta.recipe",
+        ),
     )
 }
 
