@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
-from busy_networks import busy_case
+from busy_networks import busy_case, widened
 from random_networks import Case, random_case, same
 
+from spikeport.deploy.backends.simulator import auto, layer
+from spikeport.deploy.backends.simulator import simulator as driver
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on
 from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.deploy.backends.simulator.simulation import Simulation
@@ -33,13 +39,115 @@ def differs(a: Simulation, b: Simulation) -> list[str]:
 
 @pytest.mark.parametrize("engine", NAMES)
 def test_engines_equal_the_reference_on_small_networks_at_every_edge(engine: str) -> None:
-    for seed in range(40):
+    for seed in range(40 if engine == "events" else 12):
         case = random_case(seed, sigma_delta=seed % 2 == 1)
         assert differs(expected(case), found(case, engine, chunk=3 + seed % 7)) == [], seed
 
 
 @pytest.mark.parametrize("engine", NAMES)
 def test_engines_equal_the_reference_on_busy_networks(engine: str) -> None:
-    for seed in range(12):
+    for seed in range(12 if engine == "events" else 5):
         case = busy_case(seed)
         assert differs(expected(case), found(case, engine, chunk=1 + 5 * (seed % 4))) == [], seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", NAMES)
+@pytest.mark.parametrize("block", range(10))
+def test_engines_equal_the_reference_on_eleven_thousand_networks(engine: str, block: int) -> None:
+    cases = [(random_case, seed) for seed in range(block * 1000, block * 1000 + 1000)]
+    cases += [(busy_case, seed) for seed in range(1000 + block * 100, 1100 + block * 100)]
+    for make, seed in cases:
+        case = make(seed)
+        assert differs(expected(case), found(case, engine, chunk=1 + seed % 50)) == [], (make.__name__, seed)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_threads_share_samples_or_steps_and_change_nothing(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "threads", lambda: 3)
+    monkeypatch.setattr(layer, "ROWS_PER_THREAD", 1)
+    for seed in range(30, 36):
+        case = busy_case(seed)
+        few = replace(case, inputs={n: data[:batch] for n, data in case.inputs.items()})
+        assert differs(expected(few), found(few, "events")) == [], seed
+
+
+def test_registers_beyond_32_bits_are_computed_with_64() -> None:
+    for exponent in (9, 16, 24):
+        case = widened(busy_case(3), exponent)
+        assert differs(expected(case), found(case, "auto")) == [], exponent
+
+
+def test_payloads_beyond_32_bits_go_to_the_reference_which_is_said() -> None:
+    case = busy_case(4)
+    case.inputs["vector"] = case.inputs["vector"].astype(np.int64) * 2**33
+    run = found(case, "auto")
+    assert differs(expected(case), run) == []
+    assert {choice.engine for choice in run.engines.values()} == {"reference"}
+
+
+def test_inputs_on_disk_are_read_chunk_by_chunk(tmp_path: Path) -> None:
+    case = busy_case(5)
+    for name, data in case.inputs.items():
+        np.save(tmp_path / f"{name}.npy", data)
+    mapped = {n: np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in case.inputs}
+    assert differs(expected(case), found(replace(case, inputs=mapped), "events", chunk=4)) == []
+
+
+def test_every_layer_says_which_engine_computed_it_and_why() -> None:
+    case = busy_case(6)
+    choices = found(case, "auto").engines
+    assert list(choices) == inside(case)
+    assert all("of its sources spike per step" in choice.reason for choice in choices.values())
+
+
+def test_crowded_groups_are_tried_on_both_engines_and_stay_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "SPARSE", 0.0)
+    monkeypatch.setattr(auto, "SPARSE_GRADED", 0.0)
+    case = busy_case(7)
+    run = found(case, "auto", chunk=4)
+    assert differs(expected(case), run) == []
+    assert any("measured: events" in choice.reason for choice in run.engines.values())
+
+
+class Draw:
+    """A stop rule that ends each sample at a step of its own; see `stop.StopRule`."""
+
+    population, drain = "p2", 3
+
+    def __init__(self, steps: list[int]) -> None:
+        self._steps = np.array(steps)
+
+    def first(self, readings: np.ndarray, start: int, rows: np.ndarray) -> np.ndarray:
+        at = self._steps[rows] - start
+        return np.where((at >= 0) & (at < readings.shape[1]), at, -1)
+
+
+def test_a_stopped_sample_is_the_beginning_of_its_whole_run() -> None:
+    case = replace(busy_case(8), inputs={n: d[:1].repeat(4, 0) for n, d in busy_case(8).inputs.items()})
+    whole = found(case, "events")
+    depth, steps = case.network.populations["p2"].shift, whole.activity.steps
+    stops = [0, 7, 18, 10**6]
+    arguments = (case.network, case.inputs, case.placement, list(case.network.populations), inside(case))
+    part = run_on("events", *arguments, stop=Draw(stops), chunk=5)
+    used = [min(t + depth + 1 + 3, steps) for t in stops]
+    assert part.steps_used is not None
+    assert part.steps_used.tolist() == used
+    for p in part.activity.populations.values():
+        assert np.array_equal(p.per_neuron.sum(1), p.spikes.sum(1))
+    for b, end in enumerate(used):
+        for name, p in case.network.populations.items():
+            kept = max(0, end - p.shift)
+            assert np.array_equal(part.spikes[name][b, :kept], whole.spikes[name][b, :kept])
+            assert not part.spikes[name][b, kept:].any()
+        for mine, full in zip(counts(part, b), counts(whole, b), strict=True):
+            assert np.array_equal(mine[:end], full[:end])
+            assert not mine[end:].any()
+
+
+def counts(run: Simulation, sample: int) -> list[np.ndarray]:
+    """Everything that is counted by step, of one sample."""
+    a = run.activity
+    layers = [x[sample] for p in a.populations.values() for x in (p.spikes, p.active)]
+    cores = [*a.core_synops.values(), *a.core_active.values(), a.core_spikes, a.core_packets_in, a.core_packets_out]
+    return layers + [x[sample] for x in (*a.synops.values(), *cores)]

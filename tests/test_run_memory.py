@@ -1,0 +1,93 @@
+"""What a run allocates is known before it begins, and kept."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from busy_networks import busy_case
+from random_networks import Case, same
+
+import spikeport
+from spikeport.deploy.backends.simulator.engines import simulator
+from spikeport.deploy.backends.simulator.memory import Demand, batch_for, chunk_for, parse_size, written
+from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.execute import execute
+from spikeport.deploy.gather import Room
+from spikeport.errors import DataError
+from spikeport.models import digits
+
+
+def long_case(seed: int) -> Case:
+    """A busy network, 4 samples of 400 steps."""
+    case = busy_case(seed)
+    inputs = {n: np.resize(d, (4, 400, *d.shape[2:])).astype(np.int64) for n, d in case.inputs.items()}
+    return replace(case, inputs=inputs)
+
+
+@pytest.mark.parametrize("chunk", [1, 16, 400])
+def test_a_run_stays_below_its_prediction_and_not_far_below(chunk: int) -> None:
+    for seed in range(4):
+        case = long_case(seed)
+        ready = simulator(case.network, case.placement, "events")
+        ready.run({n: d[:, :5] for n, d in case.inputs.items()})  # kernels are compiled, weights counted apart
+        tracemalloc.start()
+        ready.run(case.inputs, ["p0"], ["p1"], chunk=chunk)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        predicted = ready.demand(400, ["p0"], ["p1"])
+        assert peak < predicted.of(4, chunk)
+        assert predicted.of(4, chunk) - predicted.fixed < 6 * peak
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Deployment:
+    network = spikeport.read(digits.network_path())
+    codec = spikeport.codec_for(network, encode=digits.ENCODER)
+    return spikeport.compile(network, "loihi1", digits.load_train()[0][:4], codec)
+
+
+def test_less_memory_means_smaller_pieces_and_the_same_result(deployed: Deployment) -> None:
+    images = digits.load_test()[0][:24]
+    plenty, little = (deployed.run(images, record=["lif1"], memory=size) for size in (1 << 30, 12 << 20))
+    assert little.memory is not None
+    assert plenty.memory is not None
+    assert little.memory <= 12 << 20 < plenty.memory
+    assert same(plenty.activity, little.activity)
+    assert np.array_equal(plenty.output, little.output)
+    assert np.array_equal(plenty.spikes["lif1"], little.spikes["lif1"])
+
+
+def test_results_that_do_not_fit_go_into_files_and_read_like_arrays() -> None:
+    room = Room(1000)
+    inside, outside = room.zeros((10, 10), np.uint8), room.zeros((1000, 10), np.int64)
+    outside[500] = 3
+    assert type(inside) is np.ndarray
+    assert isinstance(outside, np.memmap)
+    assert outside.sum() == 30
+
+
+def test_too_little_memory_is_refused_with_both_numbers(deployed: Deployment) -> None:
+    with pytest.raises(DataError, match=r"one sample needs at least .* MiB .* allowed are 768 KiB; use fewer steps"):
+        execute(deployed, digits.load_test()[0][:2], memory=1 << 20)
+
+
+@pytest.mark.parametrize(("text", "size"), [("2GiB", 2 << 30), ("1.5MiB", 3 << 19), ("4096", 4096), ("7B", 7)])
+def test_sizes_are_read_as_written(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1GiB", "1e999GiB", "nanGiB", "2GB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="is not a size; write for example 2GiB"):
+        parse_size(text)
+
+
+def test_the_batch_shrinks_before_a_run_is_refused_and_steps_fill_what_is_left() -> None:
+    needed = Demand(fixed=100, sample=10, sample_step=5, kept=5)
+    assert batch_for(needed, samples=50, most=64, limit=100 + 20 * 64) == 50
+    assert batch_for(needed, samples=50, most=64, limit=300) == 7
+    assert chunk_for(needed, batch=7, steps=40, limit=100 + 7 * (15 + 5 * 12)) == 12
+    assert [written(size) for size in (100, 3 << 10, 5 << 29)] == ["100 B", "3 KiB", "2.5 GiB"]
