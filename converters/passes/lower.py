@@ -2,7 +2,8 @@
 
 Each neuron's discrete form becomes one of the chip's neuron models by exact changes of variable:
 
-* reset to a value r: v is measured from r (``offset``), so that the reset is to zero;
+* reset to a value r: v is measured from r (``offset``), so that the reset is to zero; with reset by subtraction from
+  where it starts, so that it starts at zero;
 * reset by subtraction one step late: b·v - θ = b·(v - θ/b), a same-step subtraction of θ/b;
 * gains before and after the synaptic current move into the weights;
 * a constant that enters before a current becomes one on v (`spikeport.converters.passes.lower_connections`).
@@ -137,7 +138,7 @@ def _neuron(
     name: str, neuron: Neuron, shape: Shape, network: Network, profile: Profile, findings: Findings
 ) -> FloatPopulation:
     model = _model(name, neuron, network)
-    offset = as_double(neuron.v_reset) if model == "lif" else ZERO
+    offset = as_double(neuron.v_reset) if model == "lif" else _start(neuron, model)
     decay = as_double(neuron.membrane_decay)
     population = FloatPopulation(
         shape,
@@ -164,6 +165,13 @@ def _neuron(
         )
         findings.append(_warn("reset-carry-dropped", name, message))
     return _what_the_chip_offers(name, population, profile, findings)
+
+
+def _start(neuron: Neuron, model: Model) -> NDArray[np.float64]:
+    """Where v is measured from: with reset by subtraction any level will do, and from its start it begins at zero."""
+    start = as_double(neuron.v_init)
+    usable = model == "lif_subtract" and neuron.reset_delay == 0 and np.all(start < as_double(neuron.threshold))
+    return start if usable else ZERO
 
 
 def _model(name: str, neuron: Neuron, network: Network) -> Model:
