@@ -65,6 +65,7 @@ def test_engines_equal_the_reference_on_eleven_thousand_networks(engine: str, bl
 @pytest.mark.parametrize("batch", [1, 3])
 def test_threads_share_samples_or_steps_and_change_nothing(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "threads", lambda: 3)
+    monkeypatch.setattr(driver, "WORTH_THREADS", 0)
     monkeypatch.setattr(layer, "ROWS_PER_THREAD", 1)
     for seed in range(30, 36):
         case = busy_case(seed)

@@ -84,19 +84,19 @@ class Either:
         self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: NDArray[np.integer[Any]]
     ) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Sums`."""
+        if not self.crowded:
+            self.events.add(source, tile, span, fresh, sums)
+            return
         name = self._next()
         engine = self.products if name == "dense" and self.products is not None else self.events
         began = thread_time()
         engine.add(source, tile, span, fresh, sums)
-        if self.crowded:
-            seconds = thread_time() - began
-            self.timings[name].add(seconds, max(1, span[1] - span[0]))
-            self.spent += seconds
+        seconds = thread_time() - began
+        self.timings[name].add(seconds, max(1, span[1] - span[0]))
+        self.spent += seconds
 
     def _next(self) -> str:
         """The engine for the next tile: the less tried one while both are tried."""
-        if not self.crowded:
-            return "events"
         if self.products is None and (self.spent > PATIENCE or "torch" in sys.modules):
             self.products = _products(self.synapses)
         if self.products is None:

@@ -26,6 +26,8 @@ from spikeport.deploy.backends.simulator.tape import Tape
 from spikeport.deploy.backends.simulator.team import ALONE, Team
 from spikeport.deploy.consequences import Consequences
 
+WORTH_THREADS = 100_000
+"""Neuron-steps, about a tenth of a millisecond's work, below which threads take longer to start than to help."""
 STOP_CHUNK = 16
 """Steps computed at once where samples may stop: what lies behind a sample's end was computed in vain."""
 
@@ -44,6 +46,7 @@ class Simulator:
         """Lay out weights and tables for counting."""
         self.network, self.placement, self._engine = network, placement, engine
         self._census = Census(network, Consequences(network, placement))
+        self._neurons = sum(p.size for p in network.populations.values())
         self._wide = {n for n, p in network.populations.items() if p.model in SIGMA_DELTA or not narrow(p)}
         self._program = self._made()
 
@@ -120,7 +123,7 @@ class Simulator:
         return Simulation(tape.spikes, tape.u, tape.v, job.books.activity(), choices, used)
 
     def _shards(self, job: Job, batch: int, done: Callable[[int], None]) -> None:
-        size = threads()
+        size = threads() if batch * job.steps * self._neurons > WORTH_THREADS else 1
         parts = np.array_split(np.arange(batch), min(batch, size))
         if size == 1:
             Shard(self._program, job, parts[0], ALONE).run(done)
