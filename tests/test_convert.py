@@ -158,7 +158,10 @@ def test_a_ceiling_as_two_rectifiers_is_the_ceiling() -> None:
 def test_steps_of_a_trained_activation_are_dropped_with_a_warning() -> None:
     network = sequential([("q", Activation(np.array(1, np.float32), 4))], (3,), 1.0, "nir")
     outcome = without_ceilings(network, ["q"])
-    assert [(f.code, f.severity) for f in outcome.findings] == [("levels-dropped", "warning"), ("ceiling-split", "info")]
+    assert [(f.code, f.severity) for f in outcome.findings] == [
+        ("levels-dropped", "warning"),
+        ("ceiling-split", "info"),
+    ]
     x = np.linspace(-1, 2, 9, dtype=np.float32).reshape(3, 3)
     assert np.allclose(answers(outcome.result, x), x.clip(0, 1))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -104,6 +106,14 @@ def test_a_delayed_subtraction_becomes_a_larger_one_at_once(decay: float) -> Non
     data = (np.random.default_rng(1).random((1, 30, 3)) < 0.5).astype(np.float32)
     truth = np.asarray(run_float(network(neuron), data, record=["lif"]).spikes["lif"])[0]
     assert np.array_equal(circuit_spikes(circuit, data[0])[0], truth)
+
+
+def test_a_membrane_with_subtraction_is_measured_from_its_start() -> None:
+    neuron = Neuron(full(0.9), full(1.0), reset="subtract", comparison=">=", v_init=full(0.5))
+    p = lower(network(neuron), LOIHI2).result.populations["lif"]
+    assert (float(p.v_init), float(p.offset), float(p.threshold), float(p.reset_amount)) == (0.0, 0.5, 0.5, 1.0)
+    beyond = lower(network(replace(neuron, v_init=full(1.5))), LOIHI2).result.populations["lif"]
+    assert (float(beyond.v_init), float(beyond.offset)) == (1.5, 0.0)
 
 
 def test_a_discarding_reset_becomes_a_refractory_step() -> None:
