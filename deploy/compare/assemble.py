@@ -19,9 +19,6 @@ from spikeport.deploy.compare.effects import Effects
 from spikeport.deploy.compare.pair import IdealNeuron, Pair
 from spikeport.deploy.compare.program import Cell, Floats, Program, Registers, Term, Wire
 
-DECIDE_START: Effects = frozenset({"weights", "decays", "thresholds", "biases", "rounding"})
-"""What the chip's initial states were computed from."""
-
 
 def assemble(pair: Pair, effects: Effects) -> Program:
     """The program with ``effects`` switched on and the rest of the trained network left as it is."""
@@ -65,15 +62,25 @@ def _bias(cell: Cell, p: FloatPopulation, chip: Population, effects: Effects) ->
 
 
 def _started(cell: Cell, chip: Population, effects: Effects) -> Cell:
-    """The state before chip step 1: the chip's own where all that it was computed from is on, else worked out anew."""
+    """The state before chip step 1: the chip's own where all that it was computed from is so, else worked out anew."""
     if cell.model in SIGMA_DELTA:
         return replace(cell, start=chip.shift)
-    if effects >= DECIDE_START:
-        step = cell.unit / chip.scale
+    step = cell.unit / chip.scale
+    if "rounding" in effects and _waits_alike(cell, chip, step):
         u, v = (np.asarray(x * step, np.float64) for x in (chip.u_init, chip.v_init))
     else:
-        u, v = before_waiting(cell, chip.shift, STATE_LIMIT * cell.unit / chip.scale)
+        u, v = before_waiting(cell, chip.shift, STATE_LIMIT * step)
     return replace(cell, u_init=u, v_init=v, start=chip.shift, hold_init=chip.hold_init)
+
+
+def _waits_alike(cell: Cell, chip: Population, step: float) -> bool:
+    pairs = (
+        (cell.keep_u, _kept(chip.du + DS_OFFSET)),
+        (cell.keep_v, _kept(chip.dv)),
+        (cell.bias, bias(chip.bias_mant, chip.bias_exp) * step),
+        (cell.threshold, chip.vth * (STATE_UNIT * step)),
+    )
+    return all(bool(np.all(ours == theirs)) for ours, theirs in pairs)
 
 
 def before_waiting(cell: Cell, steps: int, limit: float) -> tuple[Floats, Floats]:
@@ -187,6 +194,4 @@ def _payloads(source: Cell | None, chip: Population) -> float:
 
 
 def _integer_term(group: Synapses, weights: FloatMap, gain: float, effects: Effects) -> Term:
-    floors = "rounding" in effects and group.weight_exp < 0
-    binary = "neuron" in effects and not group.graded
-    return Term(weights, group.weight_exp, gain, floors, binary)
+    return Term(weights, group.weight_exp, gain, floors="rounding" in effects and group.weight_exp < 0)

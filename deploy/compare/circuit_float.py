@@ -29,7 +29,7 @@ class Trace:
     w: dict[str, Floats] = field(default_factory=dict)
 
 
-Known = dict[tuple[int, int, bool, bool], Floats]
+Known = dict[tuple[int, int, bool], Floats]
 """What maps make of a batch's inputs, by map: the same for many programs."""
 
 
@@ -120,17 +120,13 @@ def arriving(wire: Wire, train: Floats, known: Known) -> Floats:
 
 def _delivered(term: Term, train: Floats, known: Known) -> Floats:
     """A term's sums for every step of a train, before its gain, (B, steps, n_target); silent last steps as zeros."""
-    key = (id(term.weights), term.exponent, term.floors, term.binary)
+    key = (id(term.weights), term.exponent, term.floors)
     if key not in known:
-        frames = _seen(term, train).reshape(-1, train.shape[2])
+        frames = train.reshape(-1, train.shape[2])
         known[key] = _sum(term, ready(term.weights)(frames)).reshape(*train.shape[:2], -1)
     found = known[key]
     missing = train.shape[1] - found.shape[1]
     return np.pad(found, [(0, 0), (0, missing), (0, 0)]) if missing > 0 else found[:, : train.shape[1]]
-
-
-def _seen(term: Term, heard: Floats) -> Floats:
-    return (heard != 0).astype(np.float64) if term.binary else heard
 
 
 def _sum(term: Term, delivered: Floats) -> Floats:
@@ -152,5 +148,5 @@ class _Loop:
         for lag in self.lags:
             heard = sent_before(train, t, lag) * (np.asarray(self.wire.lag) == lag)
             for term, deliver in self.maps:
-                total = total + _sum(term, deliver(_seen(term, heard))) * term.gain
+                total = total + _sum(term, deliver(heard)) * term.gain
         return total

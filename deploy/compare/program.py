@@ -90,16 +90,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Term:
-    """One map of a wire: gain · floor(2^exponent · map(spikes)); the floor only where ``floors``.
-
-    ``binary``: any spike counts as 1, whatever its payload.
-    """
+    """One map of a wire: gain · floor(2^exponent · map(spikes)); the floor only where ``floors``."""
 
     weights: FloatMap
     exponent: int = 0
     gain: float = 1.0
     floors: bool = False
-    binary: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +125,9 @@ def same(first: Any, second: Any) -> bool:
     """Whether two programs, or parts of them, compute the same; maps are the same where they are one object."""
     if first is second:
         return True
+    if isinstance(first, np.ndarray | np.generic):
+        # Arrays are 0-d where all neurons share the value.
+        return second is not None and bool(np.all(np.equal(first, second)))
     if type(first) is not type(second) or isinstance(first, DenseMap | ConvMap | SparseWeights):
         return False
     if is_dataclass(first):
@@ -137,4 +136,4 @@ def same(first: Any, second: Any) -> bool:
         return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
     if isinstance(first, tuple):
         return len(first) == len(second) and all(map(same, first, second))
-    return np.array_equal(first, second)
+    return bool(first == second)
