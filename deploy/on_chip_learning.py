@@ -34,7 +34,7 @@ from spikeport.deploy.learning.engine import (
     weight_range,
     weight_unit,
 )
-from spikeport.deploy.learning.layer import PlasticLayer, answers, plastic_layer, with_weights
+from spikeport.deploy.learning.layer import PlasticLayer, answers, plastic_layer, with_room, with_weights
 from spikeport.deploy.learning.third_factor import ERROR_MAX, THRESHOLD, errors, sent
 from spikeport.deploy.run import Run
 from spikeport.errors import DataError, UnsupportedOnChipError
@@ -101,8 +101,10 @@ def learn(
         DataError: labels that do not fit data or output, or a rate that the rule cannot write.
         UnsupportedOnChipError: the last layer is not one dense group of spikes.
     """
-    how, layer = how or Learning(), plastic_layer(deployment)
-    run, hidden = _hidden(deployment, layer, data, labels)
+    how = how or Learning()
+    run, hidden = _hidden(deployment, data, labels)
+    deployment = with_room(deployment, int(hidden.sum((1, 2)).max()))
+    layer = plastic_layer(deployment)
     steps = hidden.shape[1]
     unit = weight_unit(how.bits or layer.synapses.num_weight_bits, layer.synapses.sign_mode)
     weights = to_grid(layer.weights, unit, layer)
@@ -142,10 +144,11 @@ def imprint(deployment: Deployment, data: NDArray[Any], labels: Ints) -> Adapted
         DataError: labels that do not fit data or output, or a class without samples or without hidden spikes.
         UnsupportedOnChipError: the last layer is not one dense group of spikes, or holds no positive weights.
     """
+    run, hidden = _hidden(deployment, data, labels)
+    deployment = with_room(deployment, int(hidden.sum((1, 2)).max()))
     layer = plastic_layer(deployment)
     if layer.synapses.sign_mode == "inhibitory":
         raise UnsupportedOnChipError(f"{layer.synapses.name}: all its weights are inhibitory; spike counts are not")
-    run, hidden = _hidden(deployment, layer, data, labels)
     weights = imprinted(hidden.sum(1), labels, layer)
     costs = LearningCosts(presentations=len(labels), host_weights=weights.size)
     return Adapted(_adapted(deployment, layer, weights, "imprint"), costs, run, None)
@@ -170,8 +173,9 @@ def imprinted(counts: Ints, labels: Ints, layer: PlasticLayer) -> Ints:
     return to_grid(np.rint(prototypes * high / prototypes.max()).astype(np.int64), unit, layer)
 
 
-def _hidden(deployment: Deployment, layer: PlasticLayer, data: NDArray[Any], labels: Ints) -> tuple[Run, Ints]:
+def _hidden(deployment: Deployment, data: NDArray[Any], labels: Ints) -> tuple[Run, Ints]:
     """The run of all samples, and the hidden layer's spikes (B, T, n)."""
+    layer = plastic_layer(deployment)
     outputs = len(layer.weights)
     if labels.shape != (len(data),) or not len(data):
         raise DataError(f"{len(data)} samples and labels of shape {labels.shape}: there must be one label each")

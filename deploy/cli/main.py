@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from spikeport.deploy.cli.adapt import adapt
 from spikeport.deploy.cli.compare import compare
 from spikeport.deploy.cli.compile import compile_model
 from spikeport.deploy.cli.convert import convert_model
@@ -48,6 +49,7 @@ app.command("convert")(convert_model)
 app.command("compile")(compile_model)
 app.command("run")(run_model)
 app.command("finetune")(finetune_model)
+app.command("adapt")(adapt)
 app.command("compare")(compare)
 app.command("early-exit")(early_exit)
 app.command("estimate")(estimate)

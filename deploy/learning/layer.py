@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.arithmetic import shift
+from spikeport.converters.arithmetic import clip24, shift, wrap24
 from spikeport.converters.chip_network import ChipNetwork, Dense, Ints, Population, Synapses
 from spikeport.converters.circuit import SIGMA_DELTA
 from spikeport.deploy.deployment import Deployment
@@ -16,6 +16,8 @@ from spikeport.errors import UnsupportedOnChipError
 
 UNIT_SHIFT = 6
 """A weight enters v times 2^6: `spikeport.converters.chip_network`."""
+WEIGHT_LIMIT = 2**8
+STATE_LIMIT = 2**23
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,45 @@ class PlasticLayer:
         return float(self.output.scale / 2.0 ** (UNIT_SHIFT + self.synapses.weight_exp))
 
     def sums(self, weights: Ints, spikes: Ints) -> NDArray[np.float64]:
-        """Readings (..., T, n_output) of a ``linear`` layer, in trained units, for hidden spikes (..., T, n_hidden)."""
-        arrived = shift(spikes @ np.swapaxes(weights, -1, -2), self.synapses.weight_exp)
-        total = np.cumsum(arrived << UNIT_SHIFT, axis=-2)
-        readings: NDArray[np.float64] = total / self.output.scale + self.output.offset
+        """Readings (T, n_output) of a ``linear`` layer, in trained units, for hidden spikes (T, n_hidden)."""
+        arrived = wrap24(shift(spikes @ weights.T, self.synapses.weight_exp) << UNIT_SHIFT)
+        v, steps = np.zeros(len(weights), np.int64), []
+        for each in arrived:
+            v = clip24(v + each)
+            steps.append(v)
+        readings: NDArray[np.float64] = np.stack(steps) / self.output.scale + self.output.offset
         return readings
+
+
+def with_room(deployment: Deployment, most: int) -> Deployment:
+    """The same answers from a ``linear`` layer whose sums stay within 24 bits whatever its weights become.
+
+    Quantisation lets the sums it has seen fill the register; learnt weights are others. Halving what a weight adds and
+    the read-out's scale together changes no answer but for what a right shift drops.
+
+    Args:
+        deployment: any; where the layer is not ``linear`` it stays as it is.
+        most: hidden spikes of one sample, in all.
+
+    Raises:
+        UnsupportedOnChipError: as `plastic_layer`.
+    """
+    layer = plastic_layer(deployment)
+    group, output = layer.synapses, layer.output
+    largest = (WEIGHT_LIMIT * most) << UNIT_SHIFT
+    exponent = group.weight_exp
+    lowest = deployment.profile.limits.weight_exp_min.value
+    while layer.linear and largest * 2.0**exponent >= STATE_LIMIT and (lowest is None or exponent > lowest):
+        exponent -= 1
+    if exponent == group.weight_exp:
+        return deployment
+    smaller = replace(output, scale=output.scale * 2.0 ** (exponent - group.weight_exp))
+    network = replace(
+        deployment.network,
+        populations={**deployment.network.populations, output.name: smaller},
+        synapses={**deployment.network.synapses, group.name: replace(group, weight_exp=exponent)},
+    )
+    return replace(deployment, network=network)
 
 
 def plastic_layer(deployment: Deployment) -> PlasticLayer:
@@ -99,7 +135,7 @@ def answers(
 ) -> NDArray[np.float64]:
     """Scores (n_output,) of one ``sample`` (1, ...), whose hidden spikes (T, n_hidden) are known, under ``weights``."""
     if layer.linear:
-        output = layer.sums(weights, spikes[None])
+        output = layer.sums(weights, spikes)[None]
     else:
         output = with_weights(deployment, layer, weights).run(sample).output
     scores: NDArray[np.float64] = deployment.codec.decode(output).scores[0]

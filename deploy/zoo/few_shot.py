@@ -24,6 +24,7 @@ from spikeport.deploy.learning.engine import (
 from spikeport.deploy.learning.layer import PlasticLayer
 from spikeport.deploy.learning.third_factor import THRESHOLD, errors, sent
 from spikeport.deploy.on_chip_learning import rule_for, to_grid
+from spikeport.errors import UnsupportedOnChipError
 from spikeport.models.meta.episodes import Episodes
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -102,6 +103,8 @@ def _learn(
     layer: PlasticLayer, start: Ints, counts: Ints, episodes: Episodes, steps: int, how: OnChip
 ) -> tuple[Ints, LearningCosts]:
     """Weights (E, way, n) of episodes, and what it took."""
+    if not layer.linear or layer.synapses.weight_exp < 0:
+        raise UnsupportedOnChipError(f"{layer.synapses.name}: its answers are no plain sums, so each has to be run")
     mode = layer.synapses.sign_mode
     unit, impulse = weight_unit(how.bits, mode), impulse_for(steps)
     rate, rounding, costs = rule_for(how.rate, layer.unit, steps), Rounding(ROUNDING_SEED), LearningCosts()
