@@ -34,11 +34,11 @@ def heaviest(connectivity: Connectivity) -> int:
 def arriving(groups: Iterable[tuple[Synapses, int, int]]) -> int:
     """Bound of |a|, the sum over groups after their exponents; groups as (synapses, its `heaviest`, largest payload).
 
-    A right shift floors the sum of each delay on its own, and so adds at most 1 for each.
+    A right shift floors the sum of each delay on its own, and so adds at most 1 for each of them.
     """
     total = 0
     for s, weight, payload in groups:
         sums = weight * (payload if s.graded else 1)
-        bins = len(np.unique(s.delay))
+        bins = 1 if np.ndim(s.delay) == 0 else s.max_delay + 1
         total += sums << s.weight_exp if s.weight_exp >= 0 else (sums >> -s.weight_exp) + bins
     return total
