@@ -77,7 +77,7 @@ def deployment_tables(record: Mapping[str, Any]) -> list[RenderableType]:
             "time step": f"{record['dt']:g} s",
             "pipeline depth": f"{record['depth']} steps",
             "input": record["encoder"],
-            "output": record["codec"]["decoder"]["kind"],
+            "output": ":start=".join(str(value) for value in record["codec"]["decoder"].values()),
         },
     )
     errors = record["quantization"]["populations"]
