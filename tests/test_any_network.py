@@ -11,6 +11,7 @@ import spikeport
 from spikeport.converters.network import Conv, Delay, Edge, Flatten, Input, Linear, Network, Neuron, Node, Output, Pool
 from spikeport.converters.passes.infer import infer
 from spikeport.errors import SpikeportError, UnsupportedOnChipError
+from spikeport.hw_profiles.profile import load_profile
 
 STEPS = 30
 Nodes = dict[str, Node]
@@ -133,11 +134,16 @@ def test_payloads_count_even_where_calibration_showed_none() -> None:
     assert np.array_equal(run.output, spikeport.run_float(net, data).outputs["out"])
 
 
-def test_a_bias_above_threshold_that_fires_before_its_step_0_is_said() -> None:
+def test_a_bias_above_threshold_is_held_until_its_step_0_or_said_where_a_chip_cannot() -> None:
     nodes: Nodes = {"in": Input((1,)), "fc": Linear(f([[1.0]]), f([2.0])), "hot": Neuron(f(0.0), f(1.0))}
     nodes |= {"fc2": Linear(f([[0.4]])), "lif": Neuron(f(1.0), f(1.0)), "out": Output((1,))}
     net = network(nodes, ("in", "fc"), ("fc", "hot"), ("hot", "fc2"), ("fc2", "lif"), ("lif", "out"))
-    assert "early-spikes" in codes(spikeport.compile(net, "loihi2", train()))
+    loihi2 = load_profile("loihi2")
+    held = spikeport.compile(net, loihi2, train())
+    assert not codes(held) & {"early-spikes", "bias-head-start"}
+    assert np.array_equal(held.run(train()).output, spikeport.run_float(net, train()).outputs["out"])
+    others = {name: model for name, model in loihi2.neuron_models.items() if name != "lif_refractory"}
+    assert "early-spikes" in codes(spikeport.compile(net, loihi2.model_copy(update={"neuron_models": others}), train()))
 
 
 def test_a_threshold_lost_beside_a_large_one_is_said() -> None:

@@ -1,5 +1,7 @@
 """Decays, thresholds, biases and initial states as integers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,3 +102,25 @@ def test_a_bias_at_depth_one_always_has_an_exact_start() -> None:
     warm = undo_waiting(p)
     state = update(warm.population, initial_state(warm.population, 1), np.zeros((1, 1), np.int64)).state
     assert (warm.miss, state.v[0, 0]) == (0, 0)
+
+
+def test_what_no_initial_state_undoes_is_held_where_the_chip_can() -> None:
+    zero = np.zeros((), np.int64)
+    p = Population(
+        "p",
+        (1,),
+        "lif",
+        np.array(4095),
+        np.array(2048),
+        np.array(10),
+        zero,
+        np.array([-900]),
+        zero,
+        zero,
+        zero,
+        shift=3,
+    )
+    without, held = undo_waiting(p), undo_waiting(p, may_hold=True)
+    assert without.miss > 0
+    assert (held.miss, held.early, held.population.hold_init) == (0, 0, 3)
+    assert undo_waiting(replace(p, bias_mant=np.array([900])), may_hold=True).population.hold_init == 0

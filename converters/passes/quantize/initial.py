@@ -2,7 +2,8 @@
 
 Bias currents and decays act from chip step 1 on every population, but a population of time shift k starts its own
 step 0 only k steps later. Going k steps backwards through the chip's arithmetic gives the state from which those k
-steps of waiting end exactly where the trained network starts.
+steps of waiting end exactly where the trained network starts. Where no state does (it would fire on the way, or lie
+beyond 24 bits) and the start is rest, v is held at 0 for the k steps instead, as after a spike, by chips that can.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class WarmUp:
     """A population with its waiting undone.
 
     Attributes:
-        population: with u_init and v_init moved back in time.
+        population: with u_init and v_init moved back in time, or held.
         miss: how far from the wanted state the waiting still ends, in units of v.
         early: spikes sent while waiting, all neurons together.
     """
@@ -39,8 +40,13 @@ class WarmUp:
     early: int = 0
 
 
-def undo_waiting(population: Population) -> WarmUp:
-    """``population`` with u_init and v_init moved ``shift`` steps back in time."""
+def undo_waiting(population: Population, *, may_hold: bool = False) -> WarmUp:
+    """``population`` with u_init and v_init moved ``shift`` steps back in time.
+
+    Args:
+        population: with the state it should have before its own step 0.
+        may_hold: whether the chip has what `Population.hold_init` needs; used only where it comes closer.
+    """
     p, size = population, population.size
     if p.model in SIGMA_DELTA:
         # They start from zero; what their biases make them send early is a change that is not sent again later.
@@ -53,8 +59,11 @@ def undo_waiting(population: Population) -> WarmUp:
     for step in range(p.shift):
         v = _bounded(p, before_decay(v - u - offset, p.dv), compared=step < p.shift - 1)
         u = np.clip(before_decay(u, p.du + DS_OFFSET), 1 - STATE_LIMIT, STATE_LIMIT - 1)
-    moved = replace(p, u_init=u, v_init=v)
-    return _waited(moved, wanted_u, wanted_v)
+    moved = _waited(replace(p, u_init=u, v_init=v), wanted_u, wanted_v)
+    if not may_hold or wanted_v.any() or (moved.miss, moved.early) == (0, 0):
+        return moved
+    held = _waited(replace(p, u_init=u, v_init=wanted_v, hold_init=p.shift), wanted_u, wanted_v)
+    return min(held, moved, key=lambda warm: (warm.miss, warm.early))
 
 
 def before_decay(after: Ints, loss: Ints) -> Ints:

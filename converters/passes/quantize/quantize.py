@@ -111,7 +111,8 @@ def quantize(
         finer = _rehearsed(task, _all(task, doubtful), loops)
         if _mismatch(finer, loops) < SPLIT_GAIN * _mismatch(chosen, loops):
             chosen = finer
-    return _assembled(circuit, chosen, tuple(_splits(chosen, choices)))
+    may_hold = "lif_refractory" in profile.neuron_models
+    return _assembled(circuit, chosen, tuple(_splits(chosen, choices)), may_hold)
 
 
 def _loops(circuit: Circuit) -> frozenset[str]:
@@ -231,7 +232,7 @@ def _splits(chosen: Chosen, choices: Choices) -> list[Finding]:
     ]
 
 
-def _assembled(circuit: Circuit, chosen: Chosen, splits: tuple[Finding, ...]) -> Outcome[Quantized]:
+def _assembled(circuit: Circuit, chosen: Chosen, splits: tuple[Finding, ...], may_hold: bool) -> Outcome[Quantized]:
     """The integer network, its waiting undone, and everything there is to say about it."""
     populations: dict[str, Population] = {
         n: population_at(n, circuit.populations[n], 1.0 / STATE_UNIT) for n in circuit.inputs
@@ -240,7 +241,7 @@ def _assembled(circuit: Circuit, chosen: Chosen, splits: tuple[Finding, ...]) ->
     findings = list(splits)
     circuit = replace(circuit, connections={n: _per_message(c, chosen) for n, c in circuit.connections.items()})
     for name, candidate in chosen.items():
-        warm = undo_waiting(candidate.population)
+        warm = undo_waiting(candidate.population, may_hold=may_hold)
         populations[name] = warm.population
         for group in (s for parts in candidate.draft.synapses.values() for s in parts):
             if group.name in synapses:
