@@ -163,7 +163,13 @@ def _behaviour(candidate: Candidate) -> Iterator[Finding]:
             f"u reaches {score.u_peak:.0%} and v {score.v_peak:.0%} of 24 bits."
         )
         yield Finding("state-overflow", "warning", name, message, "Lower the layer's strongest weights or biases.")
-    if score.agreement < LOW_AGREEMENT:
+    if score.agreement < LOW_AGREEMENT <= score.counts:
+        message = (
+            f"shares {score.agreement:.0%} of its spikes with the trained network step by step on calibration data, "
+            f"and {score.counts:.0%} of their numbers over all steps: enough where rates carry the answer."
+        )
+        yield Finding("other-times", "info", name, message)
+    elif score.agreement < LOW_AGREEMENT:
         message = f"shares {score.agreement:.0%} of its spikes with the trained network on calibration data."
         advice = "Try --split-weights always, more calibration samples, or fine-tuning."
         yield Finding("low-agreement", "warning", name, message, advice)

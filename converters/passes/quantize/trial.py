@@ -27,12 +27,14 @@ class Score:
         mismatch: spikes too many plus spikes missing; for integrators and sigma-delta units the mean distance of their
             v from the target over the target's RMS.
         agreement: common spikes over the larger count; for integrators and sigma-delta units 1 - mismatch.
+        counts: the same of each neuron's spikes over all steps, whenever they came; of mean potentials for the others.
         u_peak, v_peak: largest abs state as a share of 24 bits.
         overflows: how often u wrapped or v was clipped.
     """
 
     mismatch: float
     agreement: float
+    counts: float
     u_peak: float
     v_peak: float
     overflows: int
@@ -118,12 +120,18 @@ def spike_score(spikes: Ints, target: Floats, u_peak: float, v_peak: float, over
     """Score of a spiking population."""
     mismatch = float(np.abs(spikes - target).sum())
     larger = max(float(spikes.sum()), float(target.sum()))
-    common = float(np.minimum(spikes, target).sum())
-    return Score(mismatch, common / larger if larger else 1.0, u_peak, v_peak, overflows)
+    common = float(np.minimum(spikes, target).sum()), float(np.minimum(spikes.sum(1), target.sum(1)).sum())
+    agreement, counts = (n / larger if larger else 1.0 for n in common)
+    return Score(mismatch, agreement, counts, u_peak, v_peak, overflows)
 
 
 def readout_score(potential: Floats, target: Floats, u_peak: float, v_peak: float, overflows: int) -> Score:
     """Score of an integrator, potentials in trained units."""
-    norm = float(np.sqrt(np.mean(target**2))) or 1.0
-    error = float(np.sqrt(np.mean((potential - target) ** 2))) / norm
-    return Score(error, max(1.0 - error, 0.0), u_peak, v_peak, overflows)
+    error, mean_error = _relative(potential, target), _relative(potential.mean(1), target.mean(1))
+    return Score(error, max(1.0 - error, 0.0), max(1.0 - mean_error, 0.0), u_peak, v_peak, overflows)
+
+
+def _relative(found: Floats, wanted: Floats) -> float:
+    """RMS difference over RMS."""
+    norm = float(np.sqrt(np.mean(wanted**2))) or 1.0
+    return float(np.sqrt(np.mean((found - wanted) ** 2))) / norm
