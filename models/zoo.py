@@ -77,6 +77,15 @@ METHODS: Mapping[str, Method] = {
             reproduced="",
             home="spikeport.models.meta.recipe",
         ),
+        Method(
+            name="skips",
+            title="Skip connections: added or concatenated, swept and searched on the chip's own objectives",
+            paper="Benmeziane et al. 2023, arXiv:2303.13563",
+            data="scikit-learn's digits and N-MNIST",
+            published="+8 % accuracy on average on CIFAR10-DVS and DVS128 Gesture by optimised skips",
+            reproduced="",
+            home="spikeport.models.skips.recipe",
+        ),
     )
 }
 

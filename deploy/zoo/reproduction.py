@@ -23,6 +23,7 @@ REPRODUCTIONS: Mapping[str, str] = {
     "da-lif": "spikeport.deploy.zoo.da_lif",
     "seenn": "spikeport.deploy.zoo.seenn",
     "transfer": "spikeport.deploy.zoo.transfer",
+    "skips": "spikeport.deploy.zoo.skips",
 }
 """Name of a method to the module that holds its ``reproduce``."""
 
