@@ -150,6 +150,7 @@ class AutoEngine:
     """Chooses for each synapse group; see `Either`."""
 
     name = "auto"
+    undivided = False
 
     def ready(self, layer: Layer) -> Runner:
         """See `spikeport.deploy.backends.simulator.engine.Engine`."""

@@ -142,9 +142,15 @@ class Sums(Protocol):
 
 
 class Engine(Protocol):
-    """Makes runners."""
+    """Makes runners.
+
+    Attributes:
+        name: as it is asked for.
+        undivided: the whole batch goes to the engine at once, instead of a shard to each thread.
+    """
 
     name: str
+    undivided: bool
 
     def ready(self, layer: Layer) -> Runner:
         """Lay out the layer's weights."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Job:
         chunk: steps computed at once.
         books, tape: what is counted and kept.
         watch: what may stop samples early, or None.
+        halt: set when the run is void or interrupted; then no shard begins another chunk.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -62,6 +64,7 @@ class Job:
     books: Books
     tape: Tape
     watch: Watch | None
+    halt: Event
 
 
 class Shard:
@@ -85,7 +88,7 @@ class Shard:
         samples, job = len(self._rows), self._job
         for first in range(0, job.steps, job.chunk):
             steps = min(job.chunk, job.steps - first)
-            if len(self._rows):
+            if len(self._rows) and not job.halt.is_set():
                 self._chunk(Span(self._rows, first, steps))
             done(samples * steps)
 
@@ -172,7 +175,8 @@ class Shard:
 def _registers(layer: Layer, batch: int) -> State:
     first = initial_state(layer.population, batch)
     kind = np.int64 if layer.wide else np.int32
-    return State(*(register.astype(kind) for register in (first.u, first.v, first.hold)))  # type: ignore[arg-type]
+    u, v, hold = (register.astype(kind, order="C") for register in (first.u, first.v, first.hold))
+    return State(u, v, hold)  # type: ignore[arg-type]
 
 
 def _sent(train: Train) -> NDArray[Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from spikeport.deploy.backends.simulator.shard import Job, Program, Shard
 from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
 from spikeport.deploy.backends.simulator.stop import StopRule, Watch
 from spikeport.deploy.backends.simulator.tape import Tape
-from spikeport.deploy.backends.simulator.team import ALONE, Team
+from spikeport.deploy.backends.simulator.team import ALONE, Team, workers
 from spikeport.deploy.consequences import Consequences
 
 WORTH_THREADS = 100_000
@@ -113,7 +112,7 @@ class Simulator:
         tape = Tape(network, record, record_states, batch, length)
         watch = None if stop is None else Watch(stop, network.populations[stop.population], batch, length, steps)
         flat = {name: data.reshape(batch, length, -1) for name, data in inputs.items()}
-        job = Job(flat, length, steps, chunk, self._census.books(batch, steps), tape, watch)
+        job = Job(flat, length, steps, chunk, self._census.books(batch, steps), tape, watch, Event())
         self._shards(job, batch, _meter(progress, batch, steps))
         if watch is not None:
             job.books.until(watch.used)
@@ -123,19 +122,22 @@ class Simulator:
         return Simulation(tape.spikes, tape.u, tape.v, job.books.activity(), choices, used)
 
     def _shards(self, job: Job, batch: int, done: Callable[[int], None]) -> None:
-        size = threads() if batch * job.steps * self._neurons > WORTH_THREADS else 1
+        divided = not self._engine.undivided and batch * job.steps * self._neurons > WORTH_THREADS
+        size = threads() if divided else 1
         parts = np.array_split(np.arange(batch), min(batch, size))
         if size == 1:
             Shard(self._program, job, parts[0], ALONE).run(done)
             return
-        with ThreadPoolExecutor(size) as pool:
+        with workers(size) as pool:
             helpers = Team(pool, size) if len(parts) == 1 else ALONE
             shards = [Shard(self._program, job, rows, helpers) for rows in parts]
             others = [pool.submit(shard.run, done) for shard in shards[1:]]
-            shards[0].run(done)
-            wait(others)
-            for other in others:
-                other.result()
+            try:
+                shards[0].run(done)
+                for other in others:
+                    other.result()
+            finally:
+                job.halt.set()
 
 
 def _meter(progress: Progress | None, batch: int, steps: int) -> Callable[[int], None]:

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+
+
+@contextmanager
+def workers(size: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of ``size`` threads, none of which may start threads of its own in torch, where that is loaded."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        with ThreadPoolExecutor(size) as pool:
+            yield pool
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(size, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

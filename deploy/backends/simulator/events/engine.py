@@ -12,6 +12,7 @@ class EventsEngine:
     """Adds the weights of each spike's source to its targets; see `sums`."""
 
     name = "events"
+    undivided = False
 
     def ready(self, layer: Layer) -> Runner:
         """See `spikeport.deploy.backends.simulator.engine.Engine`."""
