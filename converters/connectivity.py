@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +16,19 @@ def fan_out(connectivity: Connectivity, start: int, stop: int) -> Ints:
     Dense groups store, and so count, every weight; sparse ones their explicit entries; convolutions each
     kernel position that lands inside the target.
     """
+    return fan_out_onto(connectivity, ((start, stop),))
+
+
+def fan_out_onto(connectivity: Connectivity, ranges: Sequence[tuple[int, int]]) -> Ints:
+    """`fan_out` onto several ranges of targets together; shape (n_source,)."""
     match connectivity:
         case Dense(weight):
-            return np.full(weight.shape[1], stop - start, dtype=np.int64)
+            return np.full(weight.shape[1], sum(stop - start for start, stop in ranges), dtype=np.int64)
         case Sparse(matrix):
-            return np.bincount(matrix[start:stop].indices, minlength=matrix.shape[1]).astype(np.int64)
+            hit = np.concatenate([matrix.indices[matrix.indptr[start] : matrix.indptr[stop]] for start, stop in ranges])
+            return np.bincount(hit, minlength=matrix.shape[1]).astype(np.int64)
         case Conv2d():
-            return _conv_fan_out(connectivity, start, stop)
+            return _conv_fan_out(connectivity, ranges)
 
 
 def fan_in(connectivity: Connectivity) -> Ints:
@@ -31,12 +39,12 @@ def fan_in(connectivity: Connectivity) -> Ints:
         case Sparse(matrix):
             return np.diff(matrix.indptr).astype(np.int64)
         case Conv2d():
-            rows, columns = _axis_reach(connectivity, 0), _axis_reach(connectivity, 1)
+            rows, columns = axis_reach(connectivity, 0), axis_reach(connectivity, 1)
             per_pixel = np.outer(rows.sum(0), columns.sum(0)) * connectivity.weight.shape[1]
             return np.broadcast_to(per_pixel, connectivity.target_shape).reshape(-1).astype(np.int64)
 
 
-def _axis_reach(conv: Conv2d, axis: int) -> NDArray[np.int64]:
+def axis_reach(conv: Conv2d, axis: int) -> NDArray[np.int64]:
     """(n_in, n_out) ones where input position i of one spatial axis feeds output position o."""
     n_in, n_out = conv.source_shape[1 + axis], conv.target_shape[1 + axis]
     taps = np.arange(conv.weight.shape[2 + axis]) * conv.dilation[axis] - conv.padding[axis]
@@ -47,10 +55,11 @@ def _axis_reach(conv: Conv2d, axis: int) -> NDArray[np.int64]:
     return reach
 
 
-def _conv_fan_out(conv: Conv2d, start: int, stop: int) -> Ints:
-    rows, columns = _axis_reach(conv, 0), _axis_reach(conv, 1)
+def _conv_fan_out(conv: Conv2d, ranges: Sequence[tuple[int, int]]) -> Ints:
+    rows, columns = axis_reach(conv, 0), axis_reach(conv, 1)
     wanted = np.zeros(int(np.prod(conv.target_shape)), dtype=np.int64)
-    wanted[start:stop] = 1
+    for start, stop in ranges:
+        wanted[start:stop] = 1
     per_group = wanted.reshape(conv.groups, -1, *conv.target_shape[1:]).sum(1)
     reached = np.einsum("iy,gyx,jx->gij", rows, per_group, columns, optimize=True)
     channels = conv.source_shape[0] // conv.groups

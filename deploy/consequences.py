@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array, hstack
 
 from spikeport.converters.chip_network import ChipNetwork, Ints, Population, Synapses
-from spikeport.converters.connectivity import fan_out
+from spikeport.converters.connectivity import fan_out_onto
 from spikeport.converters.passes.core_load import models_used
 from spikeport.converters.placement import Placement
 from spikeport.deploy.activity import kind_of
@@ -90,8 +90,11 @@ class Consequences:
     def _fan_out_table(self, s: Synapses) -> csr_array:
         """(n_source, cores): synapses that a spike of each source neuron triggers on each core."""
         size = self._network.populations[s.source].size
-        parts = [(core, fan_out(s.connectivity, start, stop)) for core, start, stop in self._homes[s.target]]
-        return _columns([(core, counts) for core, counts in parts], size, self.cores)
+        on_core: dict[int, list[tuple[int, int]]] = {}
+        for core, start, stop in self._homes[s.target]:
+            on_core.setdefault(core, []).append((start, stop))
+        parts = [(core, fan_out_onto(s.connectivity, ranges)) for core, ranges in on_core.items()]
+        return _columns(parts, size, self.cores)
 
     def _reach_table(self, population: str) -> csr_array:
         size = self._network.populations[population].size
@@ -102,13 +105,12 @@ class Consequences:
 
     def _home_table(self, population: str) -> csr_array:
         """(n, cores): 1 where the neuron lives."""
-        size = self._network.populations[population].size
-        parts = []
-        for core, start, stop in self._homes[population]:
-            here = np.zeros(size, np.int64)
-            here[start:stop] = 1
-            parts.append((core, here))
-        return _columns(parts, size, self.cores)
+        size, homes = self._network.populations[population].size, self._homes[population]
+        empty = [np.zeros(0, np.int64)]
+        neurons = [np.arange(start, stop) for _, start, stop in homes]
+        cores = [np.full(stop - start, core) for core, start, stop in homes]
+        at = np.concatenate([*empty, *neurons]), np.concatenate([*empty, *cores])
+        return csr_array((np.ones(len(at[0]), np.int64), at), shape=(size, self.cores), dtype=np.int64)
 
 
 def _columns(parts: list[tuple[int, Ints]], size: int, cores: int) -> csr_array:

@@ -21,8 +21,16 @@ from spikeport.converters.chip_network import (
     Sparse,
     Synapses,
 )
+from spikeport.converters.connectivity import fan_out_onto
 from spikeport.converters.passes.partition import core_reach, partition
-from spikeport.converters.passes.synapse_memory import block_bits, shared_kernels, synapse_bits, synapse_bytes
+from spikeport.converters.passes.synapse_memory import (
+    block_bits,
+    shared_kernels,
+    shared_kernels_of_tile,
+    synapse_bits,
+    synapse_bytes,
+)
+from spikeport.converters.passes.tiles import Tile, fan_out_onto_tile, grid
 from spikeport.converters.placement import Core
 from spikeport.errors import DoesNotFitError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile, load_profile
@@ -144,6 +152,22 @@ def test_a_layer_that_needs_several_cores_is_cut_evenly_along_channels() -> None
     net = feed_forward(conv(1, 5, 20), 400, (5, 20, 20))
     cores, _ = partition(net, chip(neurons_per_core=900)).result
     assert [s.size for core in cores for s in core.slices] == [400, 800, 800]
+
+
+def test_an_image_that_hears_too_much_is_cut_into_tiles_with_all_channels() -> None:
+    net = feed_forward(conv(8, 8, 12), 8 * 144, (8, 12, 12))
+    profile = chip(neurons_per_core=1000, fan_in_axons_per_core=600)  # along channels each core hears all 1152
+    cores, binding = partition(net, profile).result
+    assert len(cores) == 3
+    assert binding["layer"] == "fan-in axons"
+    assert all(len(core.slices) % 8 == 0 for core in cores)
+    assert max(core.usage["fan-in axons"].used for core in cores) <= 600
+
+
+def test_a_tile_of_whole_rows_is_one_slice_per_channel() -> None:
+    tile = grid((3, 4, 5), 2, 1)[1]
+    assert tile.ranges == ((10, 20), (30, 40), (50, 60))
+    assert grid((3, 4, 5), 1, 1)[0].ranges == ((0, 60),)
 
 
 def test_input_populations_occupy_no_core() -> None:
@@ -281,6 +305,38 @@ def test_shared_kernels_are_the_distinct_relative_target_lists(c: Conv2d, data: 
     assert sorted(np.repeat(counts, copies)[np.repeat(counts, copies) > 0]) == sorted(len(k[1]) for k in lists if k[1])
 
 
+@settings(deadline=None)
+@given(convs(), st.data())
+def test_kernels_of_a_tile_are_the_distinct_relative_target_lists(c: Conv2d, data: st.DataObject) -> None:
+    tile = drawn_tile(c, data)
+    matrix, pixels, lists = unrolled(c)[tile.index], c.source_shape[1] * c.source_shape[2], set()
+    for source in range(matrix.shape[1]):
+        place = np.array(np.unravel_index(tile.index[matrix[:, source] > 0], c.target_shape))
+        at = np.array(np.unravel_index(source, c.source_shape))[1:]
+        taps = at[:, None] - place[1:] * np.array(c.stride)[:, None]
+        lists.add((source // pixels, tuple(place[0]), *map(tuple, taps)))
+    counts, copies = shared_kernels_of_tile(c, tile)
+    stored = np.repeat(counts, copies)
+    assert sorted(stored[stored > 0]) == sorted(len(k[1]) for k in lists if k[1])
+
+
+@settings(deadline=None)
+@given(convs(), st.data())
+def test_fan_out_onto_a_tile_counts_its_synapses(c: Conv2d, data: st.DataObject) -> None:
+    tile = drawn_tile(c, data)
+    counts = unrolled(c)[tile.index].sum(0)
+    assert fan_out_onto_tile(c, tile).tolist() == counts.tolist()
+    assert fan_out_onto(c, tile.ranges).tolist() == counts.tolist()
+
+
+def drawn_tile(c: Conv2d, data: st.DataObject) -> Tile:
+    rows, columns = (
+        (start := data.draw(st.integers(0, size - 1)), data.draw(st.integers(start + 1, size)))
+        for size in c.target_shape[1:]
+    )
+    return Tile(c.target_shape, rows, columns)
+
+
 @st.composite
 def networks(draw: st.DrawFn) -> ChipNetwork:
     c = draw(convs())
@@ -298,16 +354,16 @@ def networks(draw: st.DrawFn) -> ChipNetwork:
 
 
 @settings(max_examples=40, deadline=None)
-@given(networks(), st.integers(6, 60), st.integers(2, 5), st.integers(300, 4000))
+@given(networks(), st.integers(6, 60), st.integers(2, 5), st.integers(300, 4000), st.integers(30, 400))
 def test_no_core_exceeds_a_limit_and_counts_match_the_unrolled_network(
-    net: ChipNetwork, neurons: int, thresholds: int, memory: int
+    net: ChipNetwork, neurons: int, thresholds: int, memory: int, axons: int
 ) -> None:
     profile = chip(
         sharing=False,
         neurons_per_core=neurons,
         threshold_sets_per_core=thresholds,
         synaptic_memory_bytes_per_core=8 * memory,
-        fan_in_axons_per_core=400,
+        fan_in_axons_per_core=axons,
         fan_out_axons_per_core=500,
         cores=1000,
     )
@@ -349,12 +405,10 @@ def _reach(net: ChipNetwork, core: Core, source: str) -> NDArray[np.bool_]:
 def _oracle(net: ChipNetwork, cores: tuple[Core, ...], index: int, profile: Profile) -> dict[str, int]:
     core, bits = cores[index], 0
     for s in net.synapses.values():
-        for part in core.slices:
-            if part.population == s.target:
-                width = {Dense: 8, Sparse: 14, Conv2d: 14}[type(s.connectivity)]  # slices stay below 65 neurons
-                for count in unrolled(s.connectivity)[part.start : part.stop].sum(0):
-                    blocks = [min(64, count - k) for k in range(0, count, 64)]
-                    bits += sum(-(-(n * width + 10) // 64) * 64 for n in blocks)
+        width = {Dense: 8, Sparse: 14, Conv2d: 14}[type(s.connectivity)]  # pieces stay below 65 neurons
+        for count in unrolled(s.connectivity)[_rows(net, core, s.target)].sum(0):
+            blocks = [min(64, count - k) for k in range(0, count, 64)]
+            bits += sum(-(-(n * width + 10) // 64) * 64 for n in blocks)
     sent = sum(
         int(_reach(net, other, name)[_rows(net, core, name)].sum()) for other in cores for name in ("conv", "out")
     )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork, Ints, Population, Synapses
-from spikeport.converters.connectivity import fan_out
-from spikeport.converters.passes.synapse_memory import synapse_bytes
+from spikeport.converters.connectivity import fan_out_onto
+from spikeport.converters.passes.synapse_memory import synapse_bytes, tile_bytes
+from spikeport.converters.passes.tiles import Tile, fan_out_onto_tile
 from spikeport.converters.placement import Slice, Usage
 from spikeport.hw_profiles.profile import Profile
 from spikeport.hw_profiles.quantity import Count
 
 Mask = NDArray[np.bool_]
+Where: TypeAlias = slice | Ints
+"""Neurons of a population, as an index."""
+Ranges: TypeAlias = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -99,15 +104,24 @@ class Loads:
 
     def of(self, start: int, stop: int) -> Load:
         """Load of neurons ``start`` .. ``stop - 1`` on a core of their own."""
-        compartments, state_bytes = neuron_cost(self.population, self.profile)
         memory = sum(synapse_bytes(s, start, stop, self.profile) for s in self.into)
+        return self._load(stop - start, memory, slice(start, stop), sources_of(self.into, ((start, stop),)))
+
+    def of_tile(self, tile: Tile) -> Load:
+        """Load of a tile on a core of its own."""
+        memory = sum(tile_bytes(s, tile, self.profile) for s in self.into)
+        heard = ({s.source: fan_out_onto_tile(s.connectivity, tile) > 0} for s in self.into)
+        return self._load(tile.size, memory, tile.index, reduce(_union, heard, {}))
+
+    def _load(self, size: int, memory: int, where: Where, sources: Mapping[str, Mask]) -> Load:
+        compartments, state_bytes = neuron_cost(self.population, self.profile)
         return Load(
-            neurons=(stop - start) * compartments,
-            memory=memory + (stop - start) * state_bytes,
-            fan_out=int(self.destinations[start:stop].sum()),
-            sources=sources_of(self.into, start, stop),
-            parameters=_parameters(self.population, start, stop),
-            thresholds=_thresholds(self.population, start, stop),
+            neurons=size * compartments,
+            memory=memory + size * state_bytes,
+            fan_out=int(self.destinations[where].sum()),
+            sources=sources,
+            parameters=_parameters(self.population, where),
+            thresholds=_thresholds(self.population, where),
             formats=frozenset(map(_format, self.into)),
         )
 
@@ -125,15 +139,18 @@ def neuron_cost(population: Population, profile: Profile) -> tuple[int, int]:
     return max(o.compartments for o in offers), max(o.state_bytes for o in offers)
 
 
-def sources_of(into: tuple[Synapses, ...], start: int, stop: int) -> dict[str, Mask]:
-    """Per source population, (n_source,) whether a neuron of it has a target in ``start`` .. ``stop - 1``."""
-    masks = ({s.source: fan_out(s.connectivity, start, stop) > 0} for s in into)
+def sources_of(into: tuple[Synapses, ...], ranges: Ranges) -> dict[str, Mask]:
+    """Per source population, (n_source,) whether a neuron of it has a target in ``ranges``."""
+    masks = ({s.source: fan_out_onto(s.connectivity, ranges) > 0} for s in into)
     return reduce(_union, masks, {})
 
 
 def core_sources(network: ChipNetwork, slices: tuple[Slice, ...]) -> dict[str, Mask]:
     """`sources_of` for a whole core: whose spikes it must receive."""
-    return reduce(_union, (sources_of(network.into(s.population), s.start, s.stop) for s in slices), {})
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for s in slices:
+        ranges.setdefault(s.population, []).append((s.start, s.stop))
+    return reduce(_union, (sources_of(network.into(name), held) for name, held in ranges.items()), {})
 
 
 def _union(a: Mapping[str, Mask], b: Mapping[str, Mask]) -> dict[str, Mask]:
@@ -146,20 +163,20 @@ def _format(s: Synapses) -> Hashable:
     return (kind, s.weight_exp, s.num_weight_bits, s.sign_mode, s.max_delay.bit_length(), s.graded)
 
 
-def _parameters(p: Population, start: int, stop: int) -> frozenset[Hashable]:
+def _parameters(p: Population, where: Where) -> frozenset[Hashable]:
     floor = np.int64(0) if p.v_min is None else p.v_min
-    rows = _distinct((p.du, p.dv, floor), start, stop)
+    rows = _distinct((p.du, p.dv, floor), where)
     fixed = (p.model, p.refractory, p.v_min is None, p.spike_exp, p.state_exp, p.rectified)
     return frozenset((*fixed, *row) for row in rows)
 
 
-def _thresholds(p: Population, start: int, stop: int) -> frozenset[Hashable]:
-    return frozenset(_distinct((p.vth, p.reset), start, stop))
+def _thresholds(p: Population, where: Where) -> frozenset[Hashable]:
+    return frozenset(_distinct((p.vth, p.reset), where))
 
 
-def _distinct(registers: tuple[Ints | np.int64, ...], start: int, stop: int) -> set[tuple[int, ...]]:
-    """Distinct combinations of registers, each 0-d or (n,), among neurons ``start`` .. ``stop - 1``."""
-    columns = [np.asarray(r)[start:stop] if np.ndim(r) else np.asarray(r) for r in registers]
+def _distinct(registers: tuple[Ints | np.int64, ...], where: Where) -> set[tuple[int, ...]]:
+    """Distinct combinations of registers, each 0-d or (n,), among neurons ``where``."""
+    columns = [np.asarray(r)[where] if np.ndim(r) else np.asarray(r) for r in registers]
     stacked = np.stack([c.reshape(-1) for c in np.broadcast_arrays(*columns)], axis=1)
     if len(stacked) == 1:
         return {tuple(stacked[0].tolist())}

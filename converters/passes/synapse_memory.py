@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Conv2d, Dense, Ints, Synapses
 from spikeport.converters.connectivity import fan_out
+from spikeport.converters.passes.tiles import Tile, fan_out_onto_tile
 from spikeport.hw_profiles.profile import Profile, SynapseFormat
 
 
@@ -26,6 +27,18 @@ def synapse_bytes(synapses: Synapses, start: int, stop: int, profile: Profile) -
         counts, copies = shared_kernels(connectivity, start, stop)
     else:
         reached = fan_out(connectivity, start, stop)
+        counts, copies = reached[reached > 0], np.ones(1, dtype=np.int64)
+    return int(np.sum(copies * block_bits(counts, bits, profile.synapse_format))) // 8
+
+
+def tile_bytes(synapses: Synapses, tile: Tile, profile: Profile) -> int:
+    """`synapse_bytes` on a core that holds a tile of the targets."""
+    connectivity = synapses.connectivity
+    bits = synapse_bits(synapses, tile.size, profile.synapse_format)
+    if isinstance(connectivity, Conv2d) and profile.features.weight_sharing_conv.value:
+        counts, copies = shared_kernels_of_tile(connectivity, tile)
+    else:
+        reached = fan_out_onto_tile(connectivity, tile)
         counts, copies = reached[reached > 0], np.ones(1, dtype=np.int64)
     return int(np.sum(copies * block_bits(counts, bits, profile.synapse_format))) // 8
 
@@ -72,6 +85,19 @@ def shared_kernels(conv: Conv2d, start: int, stop: int) -> tuple[Ints, Ints]:
         counts.append(per_part @ weights)
         copies.append(np.full(len(patterns), conv.source_shape[0] // conv.groups))
     return np.concatenate(counts), np.concatenate(copies)
+
+
+def shared_kernels_of_tile(conv: Conv2d, tile: Tile) -> tuple[Ints, Ints]:
+    """`shared_kernels` for a tile: all channels at the same places, so that one pattern serves each.
+
+    Which taps of a pixel land in a rectangle is decided row by row and column by column.
+    """
+    down, across = (
+        _distinct_rows((landing >= first) & (landing < stop)).sum(1)
+        for landing, (first, stop) in ((_axis_landing(conv, 0), tile.rows), (_axis_landing(conv, 1), tile.columns))
+    )
+    counts = np.outer(down, across).reshape(-1) * (conv.target_shape[0] // conv.groups)
+    return counts, np.full(len(counts), conv.source_shape[0])
 
 
 def _distinct_rows(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:

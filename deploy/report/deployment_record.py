@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -131,9 +131,17 @@ def _error_of(record: Mapping[str, Any], group: str) -> float | None:
 
 
 def _core_row(core: Mapping[str, Any]) -> dict[str, Any]:
-    held = ", ".join(f"{s['population']}[{s['start']}:{s['stop']}]" for s in core["slices"])
+    held = ", ".join(_held(core["slices"], name) for name in dict.fromkeys(s["population"] for s in core["slices"]))
     shares = {name: _share(usage["share"]) for name, usage in core["usage"].items()}
     return {"core": core["core"], "seat": core["seat"], "holds": held, **shares}
+
+
+def _held(slices: Sequence[Mapping[str, Any]], population: str) -> str:
+    """One slice by its borders; the many of a tile by their neurons."""
+    mine = [s for s in slices if s["population"] == population]
+    if len(mine) == 1:
+        return f"{population}[{mine[0]['start']}:{mine[0]['stop']}]"
+    return f"{population} (tile of {sum(s['stop'] - s['start'] for s in mine):,})"
 
 
 def _core_names(rows: list[dict[str, Any]]) -> dict[str, str]:
