@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from busy_networks import busy_case, widened
 from random_networks import Case, random_case, same
 
@@ -16,7 +17,7 @@ from spikeport.deploy.backends.simulator.engines import ENGINES, run_on
 from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.deploy.backends.simulator.simulation import Simulation
 
-NAMES = list(ENGINES)
+NAMES = [name for name in ENGINES if name != "cuda" or torch.cuda.is_available()]
 
 
 def expected(case: Case) -> Simulation:

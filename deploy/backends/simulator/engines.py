@@ -26,7 +26,19 @@ def _dense() -> Engine:
     return DenseEngine()
 
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"auto": AutoEngine, "events": EventsEngine, "dense": _dense}
+def _cuda() -> Engine:
+    """`DenseEngine` on a GPU."""
+    from spikeport.deploy.backends.simulator.dense.engine import DenseEngine
+
+    return DenseEngine("cuda")
+
+
+ENGINES: Mapping[str, Callable[[], Engine]] = {
+    "auto": AutoEngine,
+    "events": EventsEngine,
+    "dense": _dense,
+    "cuda": _cuda,
+}
 
 _LAST: dict[str, Simulator] = {}
 """The last simulator of each engine: most callers run one network again and again."""

@@ -34,7 +34,7 @@ class LayerRunner:
         """See `spikeport.deploy.backends.simulator.engine.Runner`."""
         batch, rows, largest = task.target.batch, self._rows * task.team.size, 1
         buffer = np.zeros((min(rows, batch * (stop - start)), self._layer.population.size), self._number(task))
-        for tile, samples in _tiles(batch, start, stop, rows):
+        for tile, samples in tiles(batch, start, stop, rows):
             sums = buffer[: samples * tile.steps]
             self._add(task, tile, sums)
             largest = max(largest, self._neurons.step(task, tile, samples, sums))
@@ -60,7 +60,7 @@ class LayerRunner:
             task.team.each(part, len(sums), ROWS_PER_THREAD)
 
 
-def _tiles(batch: int, start: int, stop: int, rows: int) -> Iterator[tuple[Tile, int]]:
+def tiles(batch: int, start: int, stop: int, rows: int) -> Iterator[tuple[Tile, int]]:
     """Tiles of up to ``rows`` rows, each with its number of samples; a sample's steps come in order."""
     steps = min(stop - start, rows)
     samples = max(1, rows // steps)

@@ -72,13 +72,11 @@ class LifNeurons:
         threshold = np.int64(NEVER) if p.model == "integrator" else p.vth << STATE_SHIFT
         floor = np.int64(-NEVER) if p.v_min is None else p.v_min
         kept = (DECAY_UNITY - DS_OFFSET - p.du, DECAY_UNITY - p.dv)
-        self._parameters = tuple(
-            _each(x, p, np.int32) for x in (*kept, bias(p.bias_mant, p.bias_exp), floor, threshold)
-        )
+        self._parameters = tuple(each(x, p, np.int32) for x in (*kept, bias(p.bias_mant, p.bias_exp), floor, threshold))
         most = p.max_spikes if p.model == "lif_subtract" else 0
-        self._firing = (most, self._parameters[4], _each(p.reset << STATE_SHIFT, p, np.int32))
+        self._firing = (most, self._parameters[4], each(p.reset << STATE_SHIFT, p, np.int32))
         self._refractory = p.refractory if p.holds else -1
-        self._blocks, self._name = _blocks(layer.cuts), p.name
+        self._blocks, self._name = blocks(layer.cuts), p.name
 
     def step(self, task: Task, tile: Tile, samples: int, sums: Rows) -> int:
         """See `Neurons`."""
@@ -109,8 +107,8 @@ class SigmaDeltaNeurons:
         code = codes.get(p.model, sigma_delta.RECTIFIED if p.rectified else sigma_delta.LINEAR)
         scale = p.spike_exp + p.state_exp
         self._unit = (code, scale, p.state_exp)
-        self._bias, self._threshold = (_each(x << scale, p, np.int64) for x in (bias(p.bias_mant, p.bias_exp), p.vth))
-        self._blocks = _blocks(layer.cuts)
+        self._bias, self._threshold = (each(x << scale, p, np.int64) for x in (bias(p.bias_mant, p.bias_exp), p.vth))
+        self._blocks = blocks(layer.cuts)
 
     def step(self, task: Task, tile: Tile, samples: int, sums: Rows) -> int:
         """See `Neurons`."""
@@ -169,12 +167,12 @@ class SpecifiedNeurons:
             lists.payload[b, first:stop] = spikes[sent]
 
 
-def _each(values: Any, population: Population, kind: type[np.integer[Any]]) -> NDArray[Any]:
+def each(values: Any, population: Population, kind: type[np.integer[Any]]) -> NDArray[Any]:
     """(n,) of a register shared by all, or of one for each."""
     return np.array(np.broadcast_to(values, (population.size,)), kind, order="C")
 
 
-def _blocks(cuts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def blocks(cuts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Edges of blocks that lie within a cut and are not too long, and the cut of each."""
     edges = np.union1d(cuts, np.arange(0, int(cuts[-1]), BLOCK)).astype(np.int64)
     return edges, np.searchsorted(cuts, edges[:-1], side="right").astype(np.int64) - 1

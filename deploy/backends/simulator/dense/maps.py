@@ -49,14 +49,10 @@ class Map(Protocol):
 
 @dataclass(frozen=True)
 class Matrix:
-    """``weight`` (n_target, n_source), dense."""
+    """``weight`` (n_target, n_source), dense, in no more than 4 bytes each; products are of ``dtype``."""
 
     weight: torch.Tensor
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """See `Map`."""
-        return self.weight.dtype
+    dtype: torch.dtype
 
     @property
     def row_bytes(self) -> int:
@@ -65,7 +61,7 @@ class Matrix:
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """See `Map`."""
-        return product(rows, self.weight.T).unsqueeze(1)
+        return product(rows, self.weight.to(self.dtype).T).unsqueeze(1)
 
 
 @dataclass(frozen=True)
@@ -139,7 +135,7 @@ def int8_product(connectivity: Connectivity) -> bool:
     """Whether the group's sums can be had from a product of int8 matrices."""
     match connectivity:
         case Dense(weight):
-            return weight.shape[1] >= LEAST_FACTORS
+            return bool(weight.shape[1] >= LEAST_FACTORS)
         case Conv2d(weight, groups=groups):
             return groups == 1 and weight[0].size >= LEAST_FACTORS
         case Sparse(matrix):
@@ -153,9 +149,10 @@ def lay_out(connectivity: Connectivity, dtype: torch.dtype | None, device: torch
         case _ if dtype is None:
             return Specified(accumulator(connectivity), 1 << 16)
         case Dense(weight):
-            return Matrix(torch.from_numpy(weight).to(device, dtype))
+            kept = torch.from_numpy(weight).to(device)
+            return Matrix(kept if dtype == torch.float64 else kept.to(dtype), dtype)
         case Sparse(matrix) if dtype == torch.int8:
-            return Matrix(torch.from_numpy(matrix.astype(np.int8).toarray()).to(device))
+            return Matrix(torch.from_numpy(matrix.astype(np.int8).toarray()).to(device), dtype)
         case Sparse(matrix):
             return Scattered(matrix.astype(np.int32 if dtype == torch.float32 else np.int64))
         case Conv2d(weight, groups=groups):

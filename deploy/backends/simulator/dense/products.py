@@ -72,9 +72,9 @@ def lags(synapses: Synapses) -> Iterator[Lag]:
 class Products:
     """A synapse group laid out for matrix products; see `spikeport.deploy.backends.simulator.engine.Sums`."""
 
-    def __init__(self, synapses: Synapses, device: torch.device) -> None:
+    def __init__(self, synapses: Synapses, device: torch.device, batch_bytes: int = BATCH_BYTES) -> None:
         """Lay the weights out for spikes of 1; larger payloads may need another type, made when they come."""
-        self._graded, self._device = synapses.graded, device
+        self._graded, self._device, self._batch_bytes = synapses.graded, device, batch_bytes
         self._lags = tuple(lags(synapses))
         self._maps = [self._lay_out(lag, 1) for lag in self._lags]
 
@@ -100,22 +100,26 @@ class Products:
         self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: NDArray[np.integer[Any]]
     ) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Sums`."""
+        self.put(source, tile, span, fresh, torch.from_numpy(sums))
+
+    def put(self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: torch.Tensor) -> None:
+        """As `add`, with sums on any device."""
         payload = source.largest if self._graded else 1
         for index, lag in enumerate(self._lags):
             weights = self._map(index, payload)
-            step = max(BATCH_BYTES // weights.row_bytes, LEAST_ROWS)
+            step = max(self._batch_bytes // weights.row_bytes, LEAST_ROWS)
             for first in range(span[0], span[1], step):
                 stop = min(first + step, span[1])
                 rows = lag.rows(source, tile, first, stop)
                 if source.graded and not self._graded:
                     rows = rows != 0
                 arrived = weights(torch.from_numpy(rows).to(self._device, weights.dtype))
-                settle(arrived, lag.exponent, fresh and index == 0, torch.from_numpy(sums[first:stop]))
+                settle(arrived, lag.exponent, fresh and index == 0, sums[first:stop])
 
 
 def settle(arrived: torch.Tensor, exponent: int, fresh: bool, sums: torch.Tensor) -> None:
     """``sums`` (R, n) plus, or if ``fresh`` simply, ``arrived`` (R, C, n / C) · 2^exponent, floored."""
-    whole = arrived.to(sums.dtype)
+    whole = arrived.to(sums.device, sums.dtype)
     shifted = whole << exponent if exponent >= 0 else whole >> -exponent
     into = sums.view(arrived.shape)
     if fresh:
