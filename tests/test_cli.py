@@ -121,6 +121,40 @@ def test_run_on_the_chip_reports_accuracy_and_saves_arrays(compiled, capsys):
     assert record["samples"] == 6
 
 
+def test_every_engine_gives_the_same_result_and_says_who_computed_what(compiled, capsys):
+    shown = []
+    for engine in ("auto", "events", "dense", "reference"):
+        assert spikeport(f"run model.spk --data data.npz --backend {engine} --json -") == 0
+        shown.append(read_json(capsys))
+    for record in shown:
+        assert record["layers"] == shown[0]["layers"]
+        assert record["synops"] == shown[0]["synops"]
+    assert [{choice["engine"] for choice in record["engines"].values()} for record in shown[1:]] == [
+        {"events"},
+        {"dense"},
+        set(),
+    ]
+    assert spikeport("run model.spk --data data.npz") == 0
+    assert "of its sources spike per step" in capsys.readouterr().out
+
+
+def test_a_deployment_runs_without_torch(compiled):
+    code = (
+        "import sys; from spikeport.deploy.cli.main import main;"
+        "code = main(['run', 'model.spk', '--data', 'data.npz']); sys.exit(code or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_memory_is_bounded_by_an_option(compiled, capsys):
+    assert spikeport("run model.spk --data data.npz --memory 20MiB --json -") == 0
+    assert read_json(capsys)["memory_bytes"] <= 20 << 20
+    assert spikeport("run model.spk --data data.npz --memory 100KiB") == 2
+    assert "one sample needs at least" in capsys.readouterr().err
+    assert spikeport("run model.spk --data data.npz --memory lots") == 2
+    assert "write for example 2GiB" in capsys.readouterr().err
+
+
 def test_run_of_the_trained_network_agrees_with_the_chip(compiled):
     assert (
         spikeport("run model.nir --backend float --data data.npz --record lif --save float.npz --dialect", DIALECT) == 0
