@@ -19,6 +19,7 @@ from spikeport.converters.read.netx.weights import Format, fit
 from spikeport.deploy.backends.lava.compare import compare
 from spikeport.deploy.backends.lava.compatibility import installed
 from spikeport.deploy.backends.simulator.reference import Simulation, simulate
+from spikeport.deploy.cli.main import main
 from spikeport.deploy.compile import codec_for, compile_network
 from spikeport.errors import ModelError, UnsupportedNodeError
 
@@ -327,3 +328,17 @@ def test_lava_computes_the_same(net, neuron: Layer) -> None:  # type: ignore[no-
     comparison = compare(network, {network.inputs[0]: payloads}, one_core(network), run_in_process)
     assert comparison.first is None
     assert sum(comparison.spikes.values()) > 200
+
+
+def test_the_command_line_compiles_and_runs_a_net_file(tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    write_net(
+        tmp_path / "model.net", [{**plain_input(2), "neuron": SDNN}, dense([[64, 64]], {**SDNN, "sigma_output": 1})]
+    )
+    np.savez("data.npz", input=np.array([[[0.5, 0.25], [0.5, 0.5]]]))
+    assert main(["compile", "model.net", "--target", "loihi2", "--data", "data.npz", "-o", "model.spk"]) == 0
+    assert "nothing is quantized, calibration data are not used" in " ".join(capsys.readouterr().err.split())
+    assert main(["run", "model.spk", "--data", "data.npz", "--save", "out.npz"]) == 0
+    assert np.load("out.npz")["output"].reshape(-1).tolist() == [0.75, 1.0]
+    assert main(["run", "model.net", "--backend", "float", "--data", "data.npz"]) == 2
+    assert "are the chip's own integers" in " ".join(capsys.readouterr().err.split())

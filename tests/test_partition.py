@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from random_networks import same
 from scipy.sparse import csr_array
 
 from spikeport.converters.chip_network import (
@@ -31,7 +32,9 @@ from spikeport.converters.passes.synapse_memory import (
     synapse_bytes,
 )
 from spikeport.converters.passes.tiles import Tile, fan_out_onto_tile, grid
-from spikeport.converters.placement import Core
+from spikeport.converters.placement import Core, Placement
+from spikeport.deploy.backends.simulator.engines import run_on
+from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.errors import DoesNotFitError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile, load_profile
 
@@ -427,3 +430,13 @@ def test_reach_counts_neurons_with_a_target_on_the_other_core() -> None:
     net = network(populations, [("in", "layer", dense(2, 4)), ("layer", "next", split)])
     cores, _ = partition(net, chip(neurons_per_core=2)).result
     assert core_reach(net, cores).tolist() == [[0, 0, 2, 0], [0, 0, 1, 1], [0] * 4, [0] * 4]
+
+
+@pytest.mark.parametrize("engine", ["events", "dense"])
+def test_engines_count_cores_that_hold_tiles_as_the_specification_does(engine: str) -> None:
+    net = feed_forward(conv(8, 8, 12), 8 * 144, (8, 12, 12), vth=ints(3))
+    cores, binding = partition(net, chip(neurons_per_core=1000, fan_in_axons_per_core=600)).result
+    placement = Placement(cores, tuple((0, k, 0, 0) for k in range(len(cores))), binding)
+    spikes = np.random.default_rng(0).random((2, 6, 8 * 144)) < 0.1
+    arguments = net, {"in": spikes.astype(np.int64)}, placement, ["layer"]
+    assert same(simulate(*arguments).activity, run_on(engine, *arguments).activity)

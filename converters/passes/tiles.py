@@ -1,7 +1,7 @@
 """Tiles: pieces of an image with all its channels, for neurons at one place hear the same sources.
 
 A slice along the channels hears a large part of the image for each of its neurons' kernels; a tile of the same size
-hears a few rows and columns, once for all channels. NxTF (Rueckauer et al., 2021) cuts convolutions so, too.
+hears a few rows and columns, once for all channels.
 """
 
 from __future__ import annotations
