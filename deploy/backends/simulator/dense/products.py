@@ -34,6 +34,7 @@ class Lag:
         connectivity: weights without their common power of two; without other source neurons, where it is no
             convolution.
         exponent: with that power.
+        negated: the weights have the opposite sign, since -128 is an int8 and 128 is none.
         heaviest: the largest sum of absolute weights onto one target.
     """
 
@@ -41,6 +42,7 @@ class Lag:
     mine: NDArray[np.bool_] | None
     connectivity: Connectivity
     exponent: int
+    negated: bool
     heaviest: int
 
     def number(self, payload: int, device: torch.device) -> Number | None:
@@ -65,8 +67,10 @@ def lags(synapses: Synapses) -> Iterator[Lag]:
     for delay in np.unique(synapses.delay).tolist():
         mine = None if np.ndim(synapses.delay) == 0 else np.asarray(synapses.delay) == delay
         part = _from(synapses.connectivity, mine)
-        small, power = _reduced(part)
-        yield Lag(delay, mine, small, synapses.weight_exp + power, heaviest(part) >> power)
+        small, power = factored(_weights(part))
+        negated = int(small.max(initial=0)) == 128 and int(small.min(initial=0)) >= -127
+        kept = _with(part, (-small).astype(np.int8) if negated else small)
+        yield Lag(delay, mine, kept, synapses.weight_exp + power, negated, heaviest(part) >> power)
 
 
 class Products:
@@ -114,7 +118,7 @@ class Products:
                 if source.graded and not self._graded:
                     rows = rows != 0
                 arrived = weights(torch.from_numpy(rows).to(self._device, weights.dtype))
-                settle(arrived, lag.exponent, fresh and index == 0, sums[first:stop])
+                settle(-arrived if lag.negated else arrived, lag.exponent, fresh and index == 0, sums[first:stop])
 
 
 def settle(arrived: torch.Tensor, exponent: int, fresh: bool, sums: torch.Tensor) -> None:
@@ -148,11 +152,10 @@ def _from(connectivity: Connectivity, mine: NDArray[np.bool_] | None) -> Connect
             return connectivity
 
 
-def _reduced(connectivity: Connectivity) -> tuple[Connectivity, int]:
-    """Weights without the power of two that all share, in their smallest type, and its exponent."""
-    small, power = factored(_weights(connectivity))
+def _with(connectivity: Connectivity, weights: NDArray[Any]) -> Connectivity:
+    """The same synapses with other weights."""
     match connectivity:
         case Sparse(matrix):
-            return Sparse(type(matrix)((small, matrix.indices, matrix.indptr), matrix.shape)), power
+            return Sparse(type(matrix)((weights, matrix.indices, matrix.indptr), matrix.shape))
         case _:
-            return replace(connectivity, weight=small), power
+            return replace(connectivity, weight=weights)
