@@ -9,7 +9,9 @@ import typer
 
 from spikeport.deploy.cli import options
 
-zoo = typer.Typer(help="List the published methods in the zoo, train one, deploy it, or reproduce its claim.")
+zoo = typer.Typer(
+    help="List the published methods in the zoo, train one, deploy it, search for a better one, reproduce its claim."
+)
 
 Data = Annotated[
     Path | None,
@@ -95,6 +97,45 @@ def deploy(
     tell(deployed.findings)
     record = deploy_record(run, deployed)
     show(record, deploy_tables(record), json)
+
+
+@zoo.command("search")
+def search_skips(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What is searched: skips.")],
+    data: Annotated[
+        str, typer.Option("--data", metavar="digits|PATH", help="scikit-learn's digits, or where N-MNIST lies.")
+    ] = "digits",
+    target: Annotated[str, typer.Option(help="Chip: a profile's name or .toml file.")] = "loihi2",
+    trials: Annotated[int, typer.Option(min=1, help="In all; a search goes on where it was stopped.")] = 16,
+    sampler: Annotated[str, typer.Option(help="gp: Bayesian optimisation; tpe; random.")] = "gp",
+    goal: Annotated[
+        str, typer.Option(help="score: accuracy and firing rate; pareto: energy, cores and step time as well.")
+    ] = "score",
+    seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
+    random: Annotated[bool, typer.Option("--random", help="Also a random search of as many trials.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Trials side by side, on Dask.")] = 1,
+    settings: Settings = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the search. Default: runs/skips-search.")
+    ] = None,
+    json: options.Json = None,
+) -> None:
+    """Search for skip connections: train, deploy and price candidates; show the best and the Pareto front."""
+    from spikeport.deploy.cli.output import check_targets, progress, show
+    from spikeport.deploy.zoo.skips_record import search_record, search_tables
+    from spikeport.deploy.zoo.skips_search import asked_for, search
+    from spikeport.errors import DataError
+
+    if name != "skips":
+        raise DataError(f"nothing to search in {name!r}; there is skips")
+    check_targets(json)
+    home, found = output or Path("runs") / "skips-search", {}
+    for kind in dict.fromkeys((sampler, *(["random"] if random else []))):
+        asked = asked_for(data, _pairs(settings), target, kind, goal, seed)
+        with progress(f"{kind} search for skips") as report:
+            found[kind] = search(asked, home, trials, workers, report)
+    record = search_record(found, target, home)
+    show(record, search_tables(found), json)
 
 
 @zoo.command("reproduce")

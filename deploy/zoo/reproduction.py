@@ -60,6 +60,10 @@ class ResultTable:
     heads: Mapping[str, str]
     rows: tuple[Mapping[str, Any], ...]
 
+    def shown(self) -> RenderableType:
+        """For the terminal."""
+        return columns(self.title, [_text(row) for row in self.rows], self.heads)
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -90,7 +94,7 @@ class Reproduction:
 
     def shown(self) -> list[RenderableType]:
         """For the terminal."""
-        tables = [columns(t.title, [_text(row) for row in t.rows], t.heads) for t in self.tables]
+        tables = [table.shown() for table in self.tables]
         words = {True: "yes", False: "no", None: "not checked"}
         claims = [{"claim": c.text, "holds": words[c.holds], "found": c.found} for c in self.claims]
         heads = {"claim": "claim", "holds": "holds", "found": "found"}

@@ -15,6 +15,7 @@ from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import PRICES, deploy_run
 from spikeport.deploy.zoo.lava_check import lava_claim
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step
+from spikeport.deploy.zoo.skips_record import TRIED_HEADS, front_table, tried_row
 from spikeport.deploy.zoo.skips_search import Search, search
 from spikeport.deploy.zoo.skips_sweep import (
     BLOCKS,
@@ -28,7 +29,7 @@ from spikeport.deploy.zoo.skips_sweep import (
     result_of,
     run_of,
 )
-from spikeport.deploy.zoo.skips_trial import Candidate, Tried, attempt, front
+from spikeport.deploy.zoo.skips_trial import Candidate, Tried, attempt
 from spikeport.models.skips.matrix import regular
 from spikeport.models.skips.recipe import SkipsConfig
 
@@ -79,7 +80,7 @@ def _searches(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Sea
         settings, home = {**SEARCHED, "seed": seed}, folder / f"search-{seed}"
         for how, sampler in ((GP, "gp"), (RANDOM, "random")):
             step(f"{how}, seed {seed}")
-            trials[how].append(search(Search(data, settings, TARGET, sampler, "score", seed), home, TRIALS))  # type: ignore[arg-type]
+            trials[how].append(search(Search(data, settings, TARGET, sampler, "score", seed), home, TRIALS))
         chain = str(regular(SkipsConfig().depth, 0, "dsc"))
         plain.append(attempt(Candidate(chain, settings, data, home, TARGET)))
     return Searches(tuple(plain), {how: tuple(each) for how, each in trials.items()})
@@ -127,44 +128,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
-_TRIED_HEADS = {
-    "score": "score",
-    "validation": "validation",
-    "test": "test",
-    "rate": "firing rate",
-    "energy": "energy",
-    "cores": "cores",
-    "step": "step",
-    "parameters": "parameters",
-}
-
-
-def tried_row(tried: Tried) -> dict[str, Any]:
-    """One candidate's figures for a table."""
-    return {
-        "score": f"{tried.score:.2f}",
-        "validation": Spread((tried.accuracy,)),
-        "test": Spread((tried.test,)),
-        "rate": Spread((tried.rate,)),
-        "energy": si(tried.energy_j, "J"),
-        "cores": tried.cores,
-        "step": si(tried.step_s, "s"),
-        "parameters": f"{tried.parameters:,}",
-    }
-
-
 def _search_table(searches: Searches) -> ResultTable:
     rows = []
     for how, best in ((PLAIN, searches.plain), *((how, searches.best(how)) for how in searches.trials)):
         rows += [{"how": how, "run": number, "matrix": t.matrix, **tried_row(t)} for number, t in enumerate(best)]
     title = f"{DIGITS}: best score of {TRIALS} trials each, {SEARCHED['epochs']} epochs per trial"
-    return ResultTable(title, {"how": "", "run": "run", "matrix": "matrix", **_TRIED_HEADS}, tuple(rows))
-
-
-def front_table(tried: Sequence[Tried], title: str) -> ResultTable:
-    """The Pareto front of ``tried``."""
-    rows = tuple({"matrix": t.matrix, **tried_row(t)} for t in front(tried))
-    return ResultTable(title, {"matrix": "matrix", **_TRIED_HEADS}, rows)
+    return ResultTable(title, {"how": "", "run": "run", "matrix": "matrix", **TRIED_HEADS}, tuple(rows))
 
 
 def _front_table(searches: Searches) -> ResultTable:

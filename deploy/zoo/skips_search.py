@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from spikeport.converters.write.atomic import atomic_write
 from spikeport.deploy.zoo.skips_trial import OBJECTIVES, Candidate, Tried, attempt
@@ -17,12 +17,15 @@ from spikeport.models.skips.matrix import BLOCK, places, with_skips
 from spikeport.models.skips.recipe import SkipsConfig
 from spikeport.models.training.config import read_config
 
-Sampler: TypeAlias = Literal["gp", "tpe", "random"]
-Goal: TypeAlias = Literal["score", "pareto"]
+SAMPLERS = ("gp", "tpe", "random")
+GOALS = ("score", "pareto")
 Attempt: TypeAlias = Callable[[Candidate], Tried]
 Progress: TypeAlias = Callable[[int, int], None]
 FIRST_RANDOM = 6
 """Trials drawn at random before a sampler learns from them."""
+DIGITS = "digits"
+EPOCHS, VALIDATION = 12, 150
+"""Of a trial, where a user does not say: short trainings rank candidates well enough."""
 RECORD, STUDY, FIGURES = "search.json", "study.log", "figures"
 
 
@@ -42,14 +45,14 @@ class Search:
     data: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     target: str = "loihi2"
-    sampler: Sampler = "gp"
-    goal: Goal = "score"
+    sampler: str = "gp"
+    goal: str = "score"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, kinds in (("sampler", Sampler), ("goal", Goal)):
-            if getattr(self, name) not in get_args(kinds):
-                raise DataError(f"{name}={getattr(self, name)!r}; there are {', '.join(get_args(kinds))}")
+        for name, kinds in (("sampler", SAMPLERS), ("goal", GOALS)):
+            if getattr(self, name) not in kinds:
+                raise DataError(f"{name}={getattr(self, name)!r}; there are {', '.join(kinds)}")
         if not self.config.validation or self.config.matrix:
             raise DataError("a search chooses the matrix, and by samples for validation: set validation, not matrix")
 
@@ -57,6 +60,18 @@ class Search:
     def config(self) -> SkipsConfig:
         """Settings of a training, matrix left open."""
         return read_config(SkipsConfig, self.settings)
+
+
+def asked_for(data: str, settings: Mapping[str, Any], target: str, sampler: str, goal: str, seed: int) -> Search:
+    """A search as written on the command line: ``data`` is "digits" or where N-MNIST lies.
+
+    Raises:
+        DataError: a setting, sampler or goal that does not exist.
+    """
+    chosen = {"validation": VALIDATION, "epochs": EPOCHS, "data_set": "digits" if data == DIGITS else "nmnist"}
+    if data != DIGITS:
+        chosen |= {"steps": 10, "held_out": 250}
+    return Search(Path(data), {**chosen, **settings}, target, sampler, goal, seed)
 
 
 def search(
