@@ -51,6 +51,7 @@ def test_a_converted_network_compiles_with_the_encoding_it_carries(tmp_path: Pat
     spikeport.write(conversion.network, tmp_path / "model.nir")
     network = spikeport.read(tmp_path / "model.nir")
     assert isinstance(network, Network)
+    assert (network.encode, network.decode) == (conversion.network.encode, conversion.network.decode)
     for target in ("loihi1", "loihi2"):
         deployment = spikeport.compile(network, target, DATA[:8])
         chip = deployment.codec.decode(deployment.run(DATA[:30]).output).classes

@@ -5,6 +5,7 @@ import pytest
 
 from spikeport.converters.build import leaky, sequential
 from spikeport.converters.network import Linear, Network, Neuron
+from spikeport.converters.passes.quantize.trial import readout_score, spike_score
 from spikeport.deploy.compile import CompileOptions, compile_network
 from spikeport.deploy.deployment import Deployment
 
@@ -23,6 +24,15 @@ def dense(neuron: Neuron, spread: float = 1.0, seed: int = 0, n: int = 20) -> Ne
 
 def trains(seed: int = 0, samples: int = 6) -> np.ndarray:
     return (np.random.default_rng(seed).random((samples, STEPS, 16)) < 0.25).astype(np.uint8)
+
+
+def test_spikes_at_other_times_agree_in_number_alone() -> None:
+    early, late = np.zeros((1, 4, 2)), np.zeros((1, 4, 2))
+    early[0, :2], late[0, 2:] = 1, 1
+    score = spike_score(early.astype(np.int64), late, 0.0, 0.0, 0)
+    assert (score.agreement, score.counts) == (0.0, 1.0)
+    swung = readout_score(np.array([[[0.0], [2.0]]]), np.array([[[1.0], [1.0]]]), 0.0, 0.0, 0)
+    assert (swung.agreement, swung.counts) == (0.0, 1.0)
 
 
 def agreement(deployment: Deployment, network: Network, data: np.ndarray) -> float:

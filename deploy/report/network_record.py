@@ -62,6 +62,8 @@ def network_record(network: Network) -> dict[str, Any]:
     return {
         "dialect": network.dialect,
         "dt": network.dt,
+        "encode": network.encode,
+        "decode": network.decode,
         "source_hash": network.source_hash,
         "parameters": sum(layer["parameters"] for layer in layers),
         "layers": layers,
@@ -173,6 +175,7 @@ def _neuron(node: Neuron) -> dict[str, Any]:
 def network_tables(record: Mapping[str, Any]) -> list[RenderableType]:
     """The network for the terminal."""
     head = {"dialect": record["dialect"], "dt": f"{record['dt']:g} s", "parameters": record["parameters"]}
+    head |= {key: record[key] for key in ("encode", "decode") if record[key]}
     names = {"layer": "layer", "type": "type", "shape": "shape", "parameters": "parameters", "note": "what it does"}
     rows = [layer | {"note": _note(layer["details"])} for layer in record["layers"]]
     tables: list[RenderableType] = [facts("network", head), columns("layers", rows, names)]
