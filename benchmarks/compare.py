@@ -26,10 +26,10 @@ def show(title: str, found: Comparison) -> None:
     print("|---|---|---|---|---|---|---|")
     for e in sorted(found.effects, key=lambda e: -e.alone.mismatch):
         lost, gained = e.alone.accuracy - found.trained.accuracy, e.without.accuracy - found.chip.accuracy
-        cells = [e.effect, f"{100 * lost:+.1f}", str(e.alone.changed), f"{e.alone.mismatch:.2%}"]
-        cells += [f"{100 * gained:+.1f}", f"{e.without.mismatch:.2%}", e.note]
+        cells = [e.effect, f"{100 * lost or 0.0:+.1f}", str(e.alone.changed), f"{e.alone.mismatch:.2%}"]
+        cells += [f"{100 * gained or 0.0:+.1f}", f"{e.without.mismatch:.2%}", e.note]
         print(f"| {' | '.join(cells)} |")
-    print(f"| interaction | {-100 * found.interaction:+.1f} |  |  |  |  |  |", flush=True)
+    print(f"| interaction | {-100 * found.interaction or 0.0:+.1f} |  |  |  |  |  |", flush=True)
 
 
 def braille(folder: Path) -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="which effect of the chip costs what")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with nmnist/ and nir_paper/")
     parser.add_argument("--samples", type=int, default=20, help="N-MNIST test recordings, 100 at most")
-    parser.add_argument("--bits", type=int, nargs="+", default=[8, 3], help="widths of the N-MNIST network's weights")
+    parser.add_argument("--bits", type=int, nargs="+", default=[8, 2], help="widths of the N-MNIST network's weights")
     options = parser.parse_args()
     braille(options.data)
     nmnist(options.data, options.samples, options.bits)

@@ -93,6 +93,19 @@ def test_what_the_chip_can_hold_exactly_costs_nothing() -> None:
     assert result.layers[0].victor_purpura == result.layers[0].van_rossum == 0
 
 
+@pytest.mark.parametrize("comparison", [">", ">="])
+def test_a_threshold_register_that_decides_as_trained_costs_nothing(comparison: str) -> None:
+    net = small(neuron=Neuron(f(1.0), f(1.0), comparison=comparison, reset="subtract"))  # type: ignore[arg-type]
+    options = spikeport.CompileOptions(scales=2, split="never")
+    deployment = spikeport.compile(net, "loihi2", data(), options=options)
+    hidden = deployment.network.populations["hidden"]
+    result = compare(net, deployment, data(20, seed=7))
+    assert (hidden.vth + 1 == hidden.reset) == (comparison == ">=")
+    assert next(e.alone.layers["hidden"] for e in result.effects if e.effect == "thresholds") == 0
+    assert next(e.alone.layers["hidden"] for e in result.effects if e.effect == "weights") > 0
+    assert not any(finding.code == "unlike-simulator" for finding in result.findings)
+
+
 def test_a_decay_too_slow_for_12_bits_is_found_to_be_the_cause() -> None:
     given = (np.random.default_rng(0).random((6, 2500, 1)) < 0.01).astype(np.int64)
     net = one(0.125, Neuron(f(0.9994), f(1.0), reset="subtract"))

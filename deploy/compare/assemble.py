@@ -13,8 +13,14 @@ import numpy as np
 from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_LIMIT, bias
 from spikeport.converters.chip_network import Ints, Population, Synapses
 from spikeport.converters.circuit import SIGMA_DELTA, Connection, FloatMap, FloatPopulation
-from spikeport.converters.network import Array
-from spikeport.converters.passes.quantize.registers import STATE_UNIT, bias_registers, flat
+from spikeport.converters.network import Array, Comparison
+from spikeport.converters.passes.quantize.registers import (
+    STATE_UNIT,
+    bias_registers,
+    flat,
+    on_lattice,
+    threshold,
+)
 from spikeport.deploy.compare.effects import Effects
 from spikeport.deploy.compare.pair import IdealNeuron, Pair
 from spikeport.deploy.compare.program import Cell, Floats, Program, Registers, Term, Wire
@@ -43,11 +49,11 @@ def _cell(name: str, p: FloatPopulation, pair: Pair, effects: Effects) -> Cell:
     if leaks and "decays" in effects:
         cell = replace(cell, keep_u=_kept(chip.du + DS_OFFSET), keep_v=_kept(chip.dv))
     if "thresholds" in effects:
-        cell = _with_chip_levels(cell, chip)
+        cell = _with_chip_levels(cell, p, chip)
     if unit != 1.0:
         cell = replace(cell, message_exp=chip.state_exp)
     cell = replace(cell, bias=_bias(cell, p, chip, effects))
-    return _started(cell, chip, effects) if "pipeline" in effects else cell
+    return _started(cell, p, chip, effects) if "pipeline" in effects else cell
 
 
 def _bias(cell: Cell, p: FloatPopulation, chip: Population, effects: Effects) -> Floats:
@@ -61,24 +67,24 @@ def _bias(cell: Cell, p: FloatPopulation, chip: Population, effects: Effects) ->
     return np.asarray(rounded * step) if "biases" in effects else cell.bias
 
 
-def _started(cell: Cell, chip: Population, effects: Effects) -> Cell:
+def _started(cell: Cell, p: FloatPopulation, chip: Population, effects: Effects) -> Cell:
     """The state before chip step 1: the chip's own where all that it was computed from is so, else worked out anew."""
     if cell.model in SIGMA_DELTA:
         return replace(cell, start=chip.shift)
     step = cell.unit / chip.scale
-    if "rounding" in effects and _waits_alike(cell, chip, step):
+    if "rounding" in effects and _waits_alike(cell, p, chip, step):
         u, v = (np.asarray(x * step, np.float64) for x in (chip.u_init, chip.v_init))
     else:
         u, v = before_waiting(cell, chip.shift, STATE_LIMIT * step)
     return replace(cell, u_init=u, v_init=v, start=chip.shift, hold_init=chip.hold_init)
 
 
-def _waits_alike(cell: Cell, chip: Population, step: float) -> bool:
+def _waits_alike(cell: Cell, p: FloatPopulation, chip: Population, step: float) -> bool:
     pairs = (
         (cell.keep_u, _kept(chip.du + DS_OFFSET)),
         (cell.keep_v, _kept(chip.dv)),
         (cell.bias, bias(chip.bias_mant, chip.bias_exp) * step),
-        (cell.threshold, chip.vth * (STATE_UNIT * step)),
+        (cell.threshold, _chip_threshold(p, chip, step)[0]),
     )
     return all(bool(np.all(ours == theirs)) for ours, theirs in pairs)
 
@@ -91,10 +97,11 @@ def before_waiting(cell: Cell, steps: int, limit: float) -> tuple[Floats, Floats
     u, v, added = (np.broadcast_to(x, (cell.size,)) for x in (cell.u_init, cell.v_init, cell.bias))
     if not (u.any() or v.any() or added.any()):
         return u, v
+    quiet = np.nextafter(cell.threshold, -np.inf) if cell.comparison == ">=" else cell.threshold
     for i in range(steps):
         compared = i < steps - 1
         low = -limit if cell.v_min is None or not compared else cell.v_min
-        high = cell.threshold if compared and cell.model in ("lif", "lif_subtract") else limit
+        high = quiet if compared and cell.model in ("lif", "lif_subtract") else limit
         v = np.clip(_before_decay(v - u - added, cell.keep_v), low, high)
         u = np.clip(_before_decay(u, cell.keep_u), -limit, limit)
     return u, v
@@ -145,18 +152,42 @@ def _with_chip_model(cell: Cell, p: FloatPopulation, unit: float) -> Cell:
     )
 
 
-def _with_chip_levels(cell: Cell, chip: Population) -> Cell:
+def _with_chip_levels(cell: Cell, p: FloatPopulation, chip: Population) -> Cell:
     step = cell.unit / chip.scale
     if cell.model in SIGMA_DELTA:
         smallest = chip.vth * (2.0 ** (chip.spike_exp + chip.state_exp) * step)
         return replace(cell, threshold=np.asarray(smallest, np.float64))
+    level, comparison = _chip_threshold(p, chip, step)
     return replace(
         cell,
-        threshold=np.asarray(chip.vth * (STATE_UNIT * step), np.float64),
-        comparison=">",
+        threshold=level,
+        comparison=comparison,
         amount=np.asarray(chip.reset * (STATE_UNIT * step), np.float64),
         v_min=cell.v_min if chip.v_min is None else np.asarray(chip.v_min * step, np.float64),
     )
+
+
+def _chip_threshold(p: FloatPopulation, chip: Population, step: float) -> tuple[Floats, Comparison]:
+    """What the chip's strict comparison with vth · 2^6 means.
+
+    Where v only takes multiples of 2^6, quantization chose vth such that every decision is the trained one
+    (`spikeport.converters.passes.quantize.registers.threshold`): then it means the trained threshold, and between the
+    multiples, where other effects may put v, nothing is said about the register's own number.
+    """
+    scale = chip.scale / STATE_UNIT
+    if _on_lattice(chip) and np.all(threshold(p, scale, lattice=True) == chip.vth):
+        wanted = flat(p.threshold, p) * scale
+        near = np.rint(wanted)
+        level = np.where(np.abs(wanted - near) < 1e-6 * np.maximum(np.abs(wanted), 1), near, wanted)
+        return level * (STATE_UNIT * step), p.comparison
+    return np.asarray(chip.vth * (STATE_UNIT * step), np.float64), ">"
+
+
+def _on_lattice(chip: Population) -> bool:
+    """Whether v only ever takes multiples of 2^6."""
+    starts = [chip.u_init, chip.v_init, *([] if chip.v_min is None else [chip.v_min])]
+    whole = all(bool(np.all(x % STATE_UNIT == 0)) for x in starts)
+    return whole and on_lattice(chip.du, chip.dv, bias(chip.bias_mant, chip.bias_exp))
 
 
 def _kept(loss: Ints) -> Floats:
