@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -31,14 +31,29 @@ def heaviest(connectivity: Connectivity) -> int:
             return int(np.abs(weight).sum((1, 2, 3)).max(initial=0))
 
 
-def arriving(groups: Iterable[tuple[Synapses, int, int]]) -> int:
-    """Bound of |a|, the sum over groups after their exponents; groups as (synapses, its `heaviest`, largest payload).
+@dataclass(frozen=True)
+class Bound:
+    """How much a synapse group can bring.
 
-    A right shift floors the sum of each delay on its own, and so adds at most 1 for each of them.
+    Attributes:
+        heaviest: see `heaviest`.
+        exponent: of the sums.
+        floors: sums that a right shift floors on its own, and so lowers by up to 1: at most one for each delay.
+        graded: whether payloads count.
     """
-    total = 0
-    for s, weight, payload in groups:
-        sums = weight * (payload if s.graded else 1)
-        bins = 1 if np.ndim(s.delay) == 0 else s.max_delay + 1
-        total += sums << s.weight_exp if s.weight_exp >= 0 else (sums >> -s.weight_exp) + bins
-    return total
+
+    heaviest: int
+    exponent: int
+    floors: int
+    graded: bool
+
+    @staticmethod
+    def of(synapses: Synapses) -> Bound:
+        """The bound of a group."""
+        floors = len(np.unique(synapses.delay))
+        return Bound(heaviest(synapses.connectivity), synapses.weight_exp, floors, synapses.graded)
+
+    def most(self, payload: int) -> int:
+        """Bound of the absolute sum after its exponent, from payloads up to ``payload``."""
+        sums = self.heaviest * (payload if self.graded else 1)
+        return sums << self.exponent if self.exponent >= 0 else (sums >> -self.exponent) + self.floors

@@ -136,7 +136,7 @@ class Sums(Protocol):
             tile: which rows those are.
             span: of the rows; another thread may be working on others.
             fresh: overwrite the rows; otherwise add to them.
-            sums: int32 where the bound of all groups together allows it (`bounds.arriving`), else int64.
+            sums: int32 where the bound of all groups together allows it (`bounds.Bound`), else int64.
         """
         ...
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.circuit import SIGMA_DELTA
-from spikeport.deploy.backends.simulator.bounds import arriving, heaviest
+from spikeport.deploy.backends.simulator.bounds import Bound
 from spikeport.deploy.backends.simulator.engine import Layer, Sums, Task, Tile
 from spikeport.deploy.backends.simulator.events.neurons import LARGEST_SUM
 from spikeport.deploy.backends.simulator.neurons import neurons
@@ -25,15 +25,17 @@ class LayerRunner:
 
     def __init__(self, layer: Layer, sums: Sequence[Sums], choice: Choice, tile_bytes: int = TILE_BYTES) -> None:
         """Prepare the neurons; ``choice`` is what `choice` says."""
-        self._layer, self._sums, self._choice = layer, tuple(sums), choice
-        self._heaviest = [heaviest(s.connectivity) for s in layer.groups]
+        self._sums, self._choice = tuple(sums), choice
+        self._bounds = [Bound.of(s) for s in layer.groups]
+        self._size = layer.population.size
+        self._any_size = layer.wide or layer.population.model in SIGMA_DELTA
         self._neurons = neurons(layer)
-        self._rows = max(1, tile_bytes // (4 * layer.population.size))
+        self._rows = max(1, tile_bytes // (4 * self._size))
 
     def run(self, task: Task, start: int, stop: int) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Runner`."""
         batch, rows, largest = task.target.batch, self._rows * task.team.size, 1
-        buffer = np.zeros((min(rows, batch * (stop - start)), self._layer.population.size), self._number(task))
+        buffer = np.zeros((min(rows, batch * (stop - start)), self._size), self._number(task))
         for tile, samples in tiles(batch, start, stop, rows):
             sums = buffer[: samples * tile.steps]
             self._add(task, tile, sums)
@@ -46,10 +48,10 @@ class LayerRunner:
 
     def _number(self, task: Task) -> type[np.int32] | type[np.int64]:
         """The type that holds every sum that can arrive."""
-        if self._layer.wide or self._layer.population.model in SIGMA_DELTA:
+        if self._any_size:
             return np.int64
-        groups = zip(self._layer.groups, self._heaviest, task.sources, strict=True)
-        return np.int32 if arriving((s, most, train.largest) for s, most, train in groups) <= LARGEST_SUM else np.int64
+        most = sum(bound.most(train.largest) for bound, train in zip(self._bounds, task.sources, strict=True))
+        return np.int32 if most <= LARGEST_SUM else np.int64
 
     def _add(self, task: Task, tile: Tile, sums: NDArray[np.integer[Any]]) -> None:
         def part(first: int, stop: int) -> None:

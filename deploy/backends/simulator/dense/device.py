@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from spikeport.deploy.backends.simulator.bounds import arriving, heaviest
+from spikeport.deploy.backends.simulator.bounds import Bound
 from spikeport.deploy.backends.simulator.dense.products import Products
 from spikeport.deploy.backends.simulator.dense.scan import DeviceNeurons
 from spikeport.deploy.backends.simulator.engine import Layer, Task
@@ -20,15 +20,14 @@ class DeviceRunner:
         """Send weights and parameters to the device."""
         self._layer, self._choice, self._device = layer, choice, device
         self._products = [Products(s, device, tile_bytes) for s in layer.groups]
-        self._heaviest = [heaviest(s.connectivity) for s in layer.groups]
+        self._bounds = [Bound.of(s) for s in layer.groups]
         self._neurons = DeviceNeurons(layer, device)
         self._otherwise = LayerRunner(layer, self._products, choice, tile_bytes)
         self._rows = max(1, tile_bytes // (4 * layer.population.size))
 
     def run(self, task: Task, start: int, stop: int) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Runner`."""
-        groups = zip(self._layer.groups, self._heaviest, task.sources, strict=True)
-        if arriving((s, most, train.largest) for s, most, train in groups) > LARGEST_SUM:
+        if sum(bound.most(s.largest) for bound, s in zip(self._bounds, task.sources, strict=True)) > LARGEST_SUM:
             self._otherwise.run(task, start, stop)
             return
         largest, n = 1, self._layer.population.size
