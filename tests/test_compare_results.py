@@ -95,15 +95,18 @@ def test_what_the_chip_can_hold_exactly_costs_nothing() -> None:
 
 @pytest.mark.parametrize("comparison", [">", ">="])
 def test_a_threshold_register_that_decides_as_trained_costs_nothing(comparison: str) -> None:
-    net = small(neuron=Neuron(f(1.0), f(1.0), comparison=comparison, reset="subtract"))  # type: ignore[arg-type]
-    options = spikeport.CompileOptions(scales=2, split="never")
-    deployment = spikeport.compile(net, "loihi2", data(), options=options)
-    hidden = deployment.network.populations["hidden"]
-    result = compare(net, deployment, data(20, seed=7))
-    assert (hidden.vth + 1 == hidden.reset) == (comparison == ">=")
-    assert next(e.alone.layers["hidden"] for e in result.effects if e.effect == "thresholds") == 0
-    assert next(e.alone.layers["hidden"] for e in result.effects if e.effect == "weights") > 0
-    assert not any(finding.code == "unlike-simulator" for finding in result.findings)
+    """v moves in eighths: 0.9 decides as every threshold between 7/8 and 1, and the register holds the nearest one."""
+    nodes = {"in": Input((4,)), "fc": Linear(f(np.array([[4, -2, 8, 6], [2, 6, -4, 8]]) / 8)), "out": Output((2,))}
+    nodes |= {"lif": Neuron(f(1.0), f(0.9), comparison=comparison)}  # type: ignore[arg-type]
+    net = network(nodes, ("in", "fc"), ("fc", "lif"), ("lif", "out"))
+    given = data(6, shape=(4,))
+    deployment = spikeport.compile(net, "loihi2", given)
+    lif = deployment.network.populations["lif"]
+    registers = lif.vth * 64 / lif.scale
+    result = compare(net, deployment, given)
+    assert 0 < abs(registers - 0.9) < 0.125
+    assert result.chip.mismatch == 0
+    assert all(e.alone.mismatch == 0 for e in result.effects)
 
 
 def test_a_decay_too_slow_for_12_bits_is_found_to_be_the_cause() -> None:
