@@ -53,6 +53,9 @@ class Learning:
         bits: of the weights while they learn; None: as many as the layer has.
         threshold: errors below it are not sent.
         seed: of the stochastic rounding; 2 is Lava's.
+        batch: whether all errors of a pass come from the weights it began with, as in a gradient step on all samples.
+            Each sample is then shown twice in a pass, to be answered and to be learnt from. Otherwise it is learnt
+            from at once, and the next one meets the weights that came of it: half the work, for small rates.
     """
 
     rate: float = 1.0
@@ -61,6 +64,7 @@ class Learning:
     bits: int | None = None
     threshold: float = THRESHOLD
     seed: int = ROUNDING_SEED
+    batch: bool = True
 
     def __post_init__(self) -> None:
         if self.passes < 1 or not 0 < self.rate < float("inf"):
@@ -110,13 +114,18 @@ def learn(
     weights = to_grid(layer.weights, unit, layer)
     rate, x1 = rule_for(how.rate, layer.unit, steps), count_trace(hidden, impulse_for(steps))
     rounding, costs, sizes = Rounding(how.seed), LearningCosts(), np.zeros(how.passes)
+
+    def told(i: int) -> NDArray[np.float64]:
+        scores = answers(deployment, layer, weights, data[i : i + 1], hidden[i])
+        return errors(scores, labels[i], how.temperature or steps)
+
     for turn in range(how.passes):
-        for i, label in enumerate(labels):
-            scores = answers(deployment, layer, weights, data[i : i + 1], hidden[i])
-            error = errors(scores, label, how.temperature or steps)
+        known = [told(i) for i in range(len(labels))] if how.batch else []
+        for i in range(len(labels)):
+            error = known[i] if how.batch else told(i)
             y1, before = sent(error, how.threshold), weights
             weights = update(weights, product(x1[i], y1, rate), rounding.next(), unit, layer.synapses.sign_mode)
-            costs = costs.plus(epoch_costs(before, weights, x1[i], y1, int(hidden[i].sum())))
+            costs = costs.plus(epoch_costs(before, weights, x1[i], y1, int(hidden[i].sum()), 1 + how.batch))
             sizes[turn] += np.abs(error).mean() / len(labels)
             if progress is not None:
                 progress(turn * len(labels) + i + 1, how.passes * len(labels))

@@ -203,8 +203,8 @@ def test_costs_are_lines_of_their_own_and_leave_the_total_open() -> None:
     adapted = learn(deployment, data, labels, Learning(passes=2))
     plain = deployment.estimate(adapted.run)
     found = with_learning(plain, adapted.costs)
-    assert adapted.costs.presentations == 2 * len(labels)
-    assert found.counts["learning: score words"] == CLASSES
+    assert adapted.costs.presentations == 2 * 2 * len(labels)
+    assert found.counts["learning: score words"] == CLASSES / 2
     assert found.energy_j is None
     assert found.known_j == plain.known_j
     assert "learning: weight updates" in found.missing

@@ -35,6 +35,10 @@ def adapt(
     temperature: Annotated[
         float | None, typer.Option(help="gradient: scores per unit of a logit; the number of steps if absent.")
     ] = None,
+    online: Annotated[
+        bool,
+        typer.Option("--online", help="gradient: learn from each sample at once, not from all at the end of a pass."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="gradient: of the stochastic rounding; 2 is Lava's.")] = 2,
     split: options.Split = None,
     samples: options.Samples = None,
@@ -63,7 +67,7 @@ def adapt(
     if rule is Rule.imprint:
         adapted = imprint(deployment, given.input, given.labels)
     else:
-        how = Learning(rate, passes, temperature, bits, threshold, seed)
+        how = Learning(rate, passes, temperature, bits, threshold, seed, not online)
         adapted = learn(deployment, given.input, given.labels, how)
     adapted.deployment.save(output)
     tell((*given.findings, *adapted.run.findings))

@@ -19,7 +19,7 @@ class LearningCosts:
     """Events of a learning, in all.
 
     Attributes:
-        presentations: samples shown; each is one learning epoch.
+        presentations: samples shown, to be answered or to be learnt from.
         trace_updates: impulses added to x1, one for each spike of the hidden layer.
         weight_updates: synapses whose product of traces is not zero: computed, rounded and written back.
         weight_changes: of these, weights that came out different.
@@ -50,11 +50,14 @@ PRICED = ("trace_updates", "weight_updates", "error_words", "score_words", "host
 """Lines of an estimate; a changed weight is a weight update."""
 
 
-def epoch_costs(before: Ints, after: Ints, x1: Ints, y1: Ints, spikes: int) -> LearningCosts:
-    """One epoch: weights before and after it (..., n_post, n_pre), traces, and how often the hidden layer spiked."""
+def epoch_costs(before: Ints, after: Ints, x1: Ints, y1: Ints, spikes: int, shown: int = 1) -> LearningCosts:
+    """One epoch: weights before and after it (..., n_post, n_pre), traces, and how often the hidden layer spiked.
+
+    ``shown``: how often the sample was, each time with its spikes; one of them taught.
+    """
     return LearningCosts(
-        presentations=int(np.prod(before.shape[:-2], dtype=np.int64)),
-        trace_updates=spikes,
+        presentations=shown * int(np.prod(before.shape[:-2], dtype=np.int64)),
+        trace_updates=shown * spikes,
         weight_updates=int(((y1 != 0).sum(-1) * (x1 != 0).sum(-1)).sum()),
         weight_changes=int((before != after).sum()),
         error_words=int((y1 != 0).sum()),

@@ -93,13 +93,13 @@ def learnt(
     """
     costs, good = LearningCosts(), 0.0
     for part in _chunks(episodes):
-        weights, spent = _learn(layer, start, counts, part, steps, how)
+        weights, spent = learn_episodes(layer, start, counts, part, steps, how)
         costs = costs.plus(spent)
         good += right(weights, counts, part) * len(part.support)
     return good / len(episodes.support), costs
 
 
-def _learn(
+def learn_episodes(
     layer: PlasticLayer, start: Ints, counts: Ints, episodes: Episodes, steps: int, how: OnChip
 ) -> tuple[Ints, LearningCosts]:
     """Weights (E, way, n) of episodes, and what it took."""
@@ -109,14 +109,16 @@ def _learn(
     unit, impulse = weight_unit(how.bits, mode), impulse_for(steps)
     rate, rounding, costs = rule_for(how.rate, layer.unit, steps), Rounding(ROUNDING_SEED), LearningCosts()
     weights = np.repeat(to_grid(start, unit, layer)[None], len(episodes.support), 0)
-    turns = np.arange(len(episodes.support_labels)).reshape(episodes.task.way, -1).T.ravel()
-    for i in np.tile(turns, how.passes):
-        spikes = counts[episodes.support[:, i]]
-        scores = np.einsum("ecn,en->ec", weights, spikes) / layer.unit
-        labels = np.full(len(spikes), episodes.support_labels[i])
-        y1, x1 = sent(errors(scores, labels, steps), how.threshold), np.minimum(impulse * spikes, TRACE_MAX)
-        before, weights = weights, update(weights, product(x1, y1, rate), rounding.next(), unit, mode)
-        costs = costs.plus(epoch_costs(before, weights, x1, y1, int(spikes.sum())))
+    labels = np.broadcast_to(episodes.support_labels, episodes.support.shape)
+    turns = np.arange(labels.shape[1]).reshape(episodes.task.way, -1).T.ravel()
+    trains = counts[episodes.support]
+    x1 = np.minimum(impulse * trains, TRACE_MAX)
+    for _ in range(how.passes):
+        scores = trains @ np.swapaxes(weights, 1, 2) / layer.unit
+        y1 = sent(errors(scores, labels, steps), how.threshold)
+        for i in turns:
+            before, weights = weights, update(weights, product(x1[:, i], y1[:, i], rate), rounding.next(), unit, mode)
+            costs = costs.plus(epoch_costs(before, weights, x1[:, i], y1[:, i], int(trains[:, i].sum()), 2))
     return weights, costs
 
 

@@ -21,6 +21,7 @@ from spikeport.models.zoo import method, recipe
 
 REPRODUCTIONS: Mapping[str, str] = {
     "da-lif": "spikeport.deploy.zoo.da_lif",
+    "meta": "spikeport.deploy.zoo.meta",
     "seenn": "spikeport.deploy.zoo.seenn",
     "transfer": "spikeport.deploy.zoo.transfer",
     "skips": "spikeport.deploy.zoo.skips",
