@@ -36,7 +36,8 @@ from spikeport.converters.network import (
 )
 from spikeport.converters.passes.infer import check
 from spikeport.converters.read.dialects import Dialect, parse_dialect
-from spikeport.converters.read.nir_file import Field, RawNode
+from spikeport.converters.read.hdf5 import Field
+from spikeport.converters.read.nir_file import RawNode
 from spikeport.converters.read.own_record import FORMAT, RECORD, neuron_metadata, nodes_hash
 from spikeport.converters.write.atomic import atomic_write
 from spikeport.converters.write.extensions import EXTENSION_WRITERS, extensions_used
