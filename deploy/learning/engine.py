@@ -19,7 +19,7 @@ from spikeport.errors import DataError
 
 TRACE_BITS = 7
 """Width of x1 and y1 (W_TRACE); x1 is not negative, y1 has a sign beside them."""
-TRACE_MAX = 2**TRACE_BITS - 1
+TRACE_MAX: int = 2**TRACE_BITS - 1
 ACCUMULATOR_BITS = 15
 """Of the sum of weight and update, the sign not counted (W_ACCUMULATOR_U)."""
 WEIGHT_SHIFT = 7
@@ -78,7 +78,8 @@ def count_trace(spikes: Ints, impulse: int) -> Ints:
 
     Lava's trace with x1_impulse = ``impulse`` and an infinite x1_tau, set to zero before the epoch.
     """
-    return np.minimum(impulse * (np.asarray(spikes) != 0).sum(-2, dtype=np.int64), TRACE_MAX)
+    counts: Ints = (np.asarray(spikes) != 0).sum(-2, dtype=np.int64)
+    return np.minimum(impulse * counts, TRACE_MAX)
 
 
 def impulse_for(steps: int) -> int:
@@ -111,7 +112,7 @@ def update(weights: Ints, change: Ints, random: float, unit: int = 1, sign_mode:
     whole, part = np.divmod(total, grain)
     rounded = (whole + (random < part / grain)) * unit
     low, high = weight_range(unit, sign_mode)
-    return np.clip(rounded, low, high)
+    return np.asarray(np.clip(rounded, low, high))
 
 
 def weight_range(unit: int, sign_mode: SignMode) -> tuple[int, int]:
@@ -128,7 +129,7 @@ def weight_unit(bits: int, sign_mode: SignMode) -> int:
     """
     if not 1 <= bits <= 8:
         raise DataError(f"weights of {bits} bits; a synapse holds 1 to 8")
-    return int(1 << (8 - bits + (sign_mode == "mixed")))
+    return 1 << (8 - bits + int(sign_mode == "mixed"))
 
 
 class Rounding:

@@ -194,7 +194,7 @@ def _spread(found: Sequence[Seed], shots: int, row: str) -> Spread:
 
 def _table(found: Sequence[Seed]) -> ResultTable:
     names = list(found[0].rows[1])
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"row": name} | {f"{k}": _spread(found, k, name) if name in found[0].rows[k] else "not run" for k in SHOTS}
         for name in names
     ]
@@ -213,7 +213,7 @@ def _cost_table(found: Sequence[Seed]) -> ResultTable:
 
 
 def _energy_table(found: Sequence[Seed]) -> ResultTable:
-    presented = {k: np.mean([s.costs[k].presentations for s in found]) / EPISODES for k in SHOTS}
+    presented = {k: float(np.mean([s.costs[k].presentations for s in found])) / EPISODES for k in SHOTS}
     rows = []
     for name in PRICES:
         known = [s.energy_j[name] for s in found]

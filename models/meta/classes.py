@@ -96,4 +96,5 @@ def double_digit_classes(path: Path, steps: int, seed: int) -> Split:
 def _number(frames: NDArray[Any], labels: NDArray[np.int64], number: int, rng: np.random.Generator) -> Frames:
     """(PAIRS, T, 2, H, 2 · W): the tens on the left."""
     halves = [frames[rng.choice(np.flatnonzero(labels == digit), PAIRS)] for digit in divmod(number, 10)]
-    return np.concatenate(halves, axis=-1).astype(np.uint8)
+    joined: Frames = np.concatenate(halves, axis=-1).astype(np.uint8)
+    return joined
