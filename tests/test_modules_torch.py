@@ -45,14 +45,23 @@ class Forward(nn.Module):
 
 def lenet() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(16, 20), nn.ReLU6(), nn.Dropout(0.5), nn.Linear(20, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 20),
+        nn.ReLU6(),
+        nn.Dropout(0.5),
+        nn.Linear(20, 10),
+    )
 
 
 def test_layers_keep_their_names_and_compute_the_same() -> None:
     network = assert_same(lenet(), 1, 12, 12)
-    assert list(network.nodes) == ["input", *"0 1 2 3 4 5 6 7 8 10".split(), "output"]
+    assert list(network.nodes) == ["input", *["0", "1", "2", "3", "4", "5", "6", "7", "8", "10"], "output"]
     assert network.shapes["6"] == (16,)
     assert [type(network.nodes[n]) for n in "145"] == [Activation, Activation, MaxPool]
 

@@ -109,9 +109,7 @@ def run_case(case: Case) -> Outcome:
     return Outcome(spikes, compared, wrong, "", codes, exchanged, others, network)
 
 
-def _exchange(
-    network: Network, inputs: np.ndarray, recorded: Mapping[str, np.ndarray], wrong: int
-) -> tuple[str, str]:
+def _exchange(network: Network, inputs: np.ndarray, recorded: Mapping[str, np.ndarray], wrong: int) -> tuple[str, str]:
     """Write as NIR, read back, run again; and let the ``nir`` package read the file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "net.nir"
@@ -208,8 +206,7 @@ def compare(network: Network, inputs: np.ndarray, recorded: Mapping[str, np.ndar
 def _factor(network: Network, name: str) -> np.ndarray | float:
     """What the framework multiplies a layer's spikes with before it gives them out."""
     after = [network.nodes[e.target] for e in network.out_of(name) if e.target == f"{name}.graded_spikes_factor"]
-    factor = getattr(after[0], "factor", 1.0) if after else 1.0
-    return factor
+    return getattr(after[0], "factor", 1.0) if after else 1.0
 
 
 def spikes(*shape: int, rate: float = 0.3, steps: int = STEPS) -> Tensor:
@@ -224,3 +221,18 @@ def strengthened(module: nn.Module, factor: float) -> nn.Module:
             if isinstance(part, (nn.Linear, nn.Conv1d, nn.Conv2d)):
                 part.weight.mul_(factor)
     return module
+
+
+def assert_case(case: Case) -> Outcome:
+    """What has to hold of a case.
+
+    Raises:
+        AssertionError: it is refused for another reason, or read where it should be refused, or its spikes differ.
+    """
+    found = run_case(case)
+    if case.refused:
+        assert case.refused in found.message, found.message or "it was read"
+        return found
+    assert not found.message, found.message
+    assert found.wrong <= case.rounding * found.compared, f"{found.wrong} of {found.compared} values differ"
+    return found

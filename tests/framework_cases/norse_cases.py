@@ -64,9 +64,13 @@ def _loop() -> tuple[nn.Module, Tensor]:
 
 def _conv() -> tuple[nn.Module, Tensor]:
     net = norse.SequentialState(
-        norse.Lift(nn.Conv2d(2, 4, 3, padding=1)), norse.LIF(lif_parameters()), norse.Lift(nn.AvgPool2d(2)),
-        nn.Flatten(2), nn.Linear(64, 5), norse.LIF(lif_parameters(v_th=0.3)),
-    )  # fmt: skip
+        norse.Lift(nn.Conv2d(2, 4, 3, padding=1)),
+        norse.LIF(lif_parameters()),
+        norse.Lift(nn.AvgPool2d(2)),
+        nn.Flatten(2),
+        nn.Linear(64, 5),
+        norse.LIF(lif_parameters(v_th=0.3)),
+    )
     return strengthened(net, 4.0), spikes(2, 8, 8)
 
 
@@ -91,8 +95,9 @@ def _random(seed: int) -> Case:
         if kind == "IAFCell":
             return IAFCell(IAFParameters(torch.as_tensor(p["v_th"]), torch.as_tensor(p["v_reset"])), dt=dt)
         if kind == "LICell":
-            return norse.LICell(LIParameters(*(torch.as_tensor(p[k]) for k in ("tau_syn_inv", "tau_mem_inv", "v_leak"))),
-                                dt=dt)  # fmt: skip
+            return norse.LICell(
+                LIParameters(*(torch.as_tensor(p[k]) for k in ("tau_syn_inv", "tau_mem_inv", "v_leak"))), dt=dt
+            )
         if "Recurrent" in kind:
             return getattr(norse, kind)(6, 6, lif_parameters(**p), dt=dt, autapses=bool(rng.random() < 0.5))
         return getattr(norse, kind)(lif_parameters(**p), dt=dt)
@@ -112,39 +117,96 @@ def _bare(module: nn.Module, *shape: int) -> Any:
 
 CASES: list[Case] = [
     Case("LIFCell", "SequentialState", _pair(lambda: norse.LIFCell(lif_parameters())), "step", state=True),
-    Case("LIFCell", "v_leak and v_reset", _pair(lambda: norse.LIFCell(lif_parameters(v_leak=0.2, v_reset=-0.3))), "step",
-         state=True),
-    Case("LIFCell", "in Lift", lambda: (strengthened(norse.SequentialState(nn.Linear(8, 6),
-         norse.Lift(norse.LIFCell(lif_parameters()))), 3.0), spikes(8))),
+    Case(
+        "LIFCell",
+        "v_leak and v_reset",
+        _pair(lambda: norse.LIFCell(lif_parameters(v_leak=0.2, v_reset=-0.3))),
+        "step",
+        state=True,
+    ),
+    Case(
+        "LIFCell",
+        "in Lift",
+        lambda: (
+            strengthened(norse.SequentialState(nn.Linear(8, 6), norse.Lift(norse.LIFCell(lif_parameters()))), 3.0),
+            spikes(8),
+        ),
+    ),
     Case("LIF", "convolutions in Lift", _conv),
     Case("LIFRecurrentCell", "loop with a residual connection and a membrane readout", _loop),
-    Case("LIFRecurrent", "two layers",
-         lambda: (norse.SequentialState(norse.LIFRecurrent(8, 10, lif_parameters()),
-                                        norse.LIFRecurrent(10, 6, lif_parameters())), spikes(8))),
-    Case("LIFBoxCell", "reset to a value", _pair(lambda: LIFBoxCell(LIFBoxParameters(v_th=torch.tensor(0.2)))), "step",
-         state=True),
-    Case("LIFBoxCell", "reset by subtraction",
-         _pair(lambda: LIFBoxCell(LIFBoxParameters(v_th=torch.tensor(0.1), reset_method=reset_subtract)), 6.0), "step",
-         state=True),
+    Case(
+        "LIFRecurrent",
+        "two layers",
+        lambda: (
+            norse.SequentialState(
+                norse.LIFRecurrent(8, 10, lif_parameters()), norse.LIFRecurrent(10, 6, lif_parameters())
+            ),
+            spikes(8),
+        ),
+    ),
+    Case(
+        "LIFBoxCell",
+        "reset to a value",
+        _pair(lambda: LIFBoxCell(LIFBoxParameters(v_th=torch.tensor(0.2)))),
+        "step",
+        state=True,
+    ),
+    Case(
+        "LIFBoxCell",
+        "reset by subtraction",
+        _pair(lambda: LIFBoxCell(LIFBoxParameters(v_th=torch.tensor(0.1), reset_method=reset_subtract)), 6.0),
+        "step",
+        state=True,
+    ),
     Case("IAFCell", "v_reset", _pair(lambda: IAFCell(IAFParameters(v_reset=torch.tensor(-0.3)))), "step", state=True),
     Case("IAF", "sequence", _pair(lambda: IAF())),
-    Case("LICell", "after spikes", lambda: (strengthened(norse.SequentialState(nn.Linear(8, 6),
-         norse.LIFCell(lif_parameters()), nn.Linear(6, 4), norse.LICell()), 3.0), spikes(8)), "step", state=True),
-    Case("LI", "after spikes", lambda: (strengthened(norse.SequentialState(nn.Linear(8, 6),
-         norse.LIF(lif_parameters()), nn.Linear(6, 4), norse.LI()), 3.0), spikes(8))),
+    Case(
+        "LICell",
+        "after spikes",
+        lambda: (
+            strengthened(
+                norse.SequentialState(
+                    nn.Linear(8, 6), norse.LIFCell(lif_parameters()), nn.Linear(6, 4), norse.LICell()
+                ),
+                3.0,
+            ),
+            spikes(8),
+        ),
+        "step",
+        state=True,
+    ),
+    Case(
+        "LI",
+        "after spikes",
+        lambda: (
+            strengthened(
+                norse.SequentialState(nn.Linear(8, 6), norse.LIF(lif_parameters()), nn.Linear(6, 4), norse.LI()), 3.0
+            ),
+            spikes(8),
+        ),
+    ),
     Case("LILinearCell", "alone", _bare(leaky_integrator.LILinearCell(8, 4), 8), "step", state=True),
     Case("LIBoxCell", "alone", _bare(leaky_integrator_box.LIBoxCell(), 8), "step", state=True),
     Case("ExpFilter", "alone", _bare(exp_filter.ExpFilter(8, 4, tau_filter_inv=223.0), 8)),
-    Case("RecurrentSequential", "feedback from the second step on",
-         lambda: (strengthened(RecurrentSequential(nn.Linear(8, 8), norse.LIFCell(lif_parameters())), 3.0), spikes(8)),
-         "step", state=True),
-    Case("LConv2d", "convolution of every step",
-         lambda: (norse.SequentialState(conv.LConv2d(2, 3, 3, padding=1), norse.LIF(lif_parameters(v_th=0.1))),
-                  spikes(2, 6, 6))),
+    Case(
+        "RecurrentSequential",
+        "feedback from the second step on",
+        lambda: (strengthened(RecurrentSequential(nn.Linear(8, 8), norse.LIFCell(lif_parameters())), 3.0), spikes(8)),
+        "step",
+        state=True,
+    ),
+    Case(
+        "LConv2d",
+        "convolution of every step",
+        lambda: (
+            norse.SequentialState(conv.LConv2d(2, 3, 3, padding=1), norse.LIF(lif_parameters(v_th=0.1))),
+            spikes(2, 6, 6),
+        ),
+    ),
     Case("LIFRefracCell", "alone", _bare(LIFRefracCell(), 8), "step", "refractory", state=True),
     Case("LIFAdExCell", "alone", _bare(lif_adex.LIFAdExCell(), 8), "step", "not linear", state=True),
     Case("LSNNCell", "alone", _bare(lsnn.LSNNCell(), 8), "step", "adaptation", state=True),
     Case("CobaLIFCell", "alone", _bare(coba_lif.CobaLIFCell(8, 4), 8), "step", "conductances", state=True),
     Case("PoissonEncoder", "alone", _bare(norse.PoissonEncoder(5), 8), "step", "encoder"),
     *(_random(seed) for seed in range(24)),
-]  # fmt: skip
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -98,39 +97,66 @@ def _bare(make: Callable[[], nn.Module], *shape: int) -> Any:
     return lambda: (make(), spikes(*shape) * 1.3)
 
 
-def _networks() -> list[Case]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from rockpool.nn.networks import SynNet, WaveSenseNet
-    syn = lambda: SynNet(n_channels=8, n_classes=3, size_hidden_layers=[10, 8], time_constants_per_layer=[2, 3],  # noqa: E731
-                         dt=0.001, output="spikes")  # fmt: skip
-    wave = lambda: WaveSenseNet(dilations=[1, 2], n_classes=3, n_channels_in=8, n_channels_res=6, n_channels_skip=6,  # noqa: E731
-                                n_hidden=6, kernel_size=2, neuron_model=LIFTorch)  # fmt: skip
-    return [
-        Case("SynNet", "spiking output", lambda: (stronger(syn(), 3.0), spikes(8)), "BT"),
-        Case("WaveSenseNet", "two dilations", lambda: (stronger(wave(), 6.0), spikes(8)), "BT"),
-    ]
+def _syn_net() -> tuple[nn.Module, Tensor]:
+    from rockpool.nn.networks import SynNet
+
+    hidden = {"size_hidden_layers": [10, 8], "time_constants_per_layer": [2, 3]}
+    return stronger(SynNet(n_channels=8, n_classes=3, dt=0.001, **hidden), 3.0), spikes(8)
+
+
+def _wave_sense() -> tuple[nn.Module, Tensor]:
+    from rockpool.nn.networks import WaveSenseNet
+
+    sizes = {"n_channels_in": 8, "n_channels_res": 6, "n_channels_skip": 6, "n_hidden": 6}
+    net = WaveSenseNet(dilations=[1, 2], n_classes=3, kernel_size=2, neuron_model=LIFTorch, **sizes)
+    return stronger(net, 6.0), spikes(8)
 
 
 CASES: list[Case] = [
-    *(Case("LIFTorch", f"max_spikes_per_dt={most}, bias={bias}, recurrent={rec}",
-           dense(lambda n, most=most, bias=bias, rec=rec: LIFTorch(n, tau_mem=0.01, tau_syn=0.005, bias=bias, threshold=0.5,
-                                                                    has_rec=rec, max_spikes_per_dt=most)), "BT")
-      for most in (1, 3, 2**16) for bias in (0.0, 0.1) for rec in (False, True)),
-    Case("LIFTorch", "two synapses per neuron, one time constant",
-         lambda: (stronger(Sequential(LinearTorch((8, 12)), LIFTorch((12, 6), tau_syn=0.01, has_rec=True)), 4.0), spikes(8)),
-         "BT"),
-    Case("LIFTorch", "two synapses per neuron, two time constants",
-         _bare(lambda: LIFTorch((12, 6), tau_syn=torch.tensor([[0.01, 0.02]]), has_rec=True), 12), "BT"),
+    *(
+        Case(
+            "LIFTorch",
+            f"max_spikes_per_dt={most}, bias={bias}, recurrent={rec}",
+            dense(
+                lambda n, most=most, bias=bias, rec=rec: LIFTorch(
+                    n, tau_mem=0.01, tau_syn=0.005, bias=bias, threshold=0.5, has_rec=rec, max_spikes_per_dt=most
+                )
+            ),
+            "BT",
+        )
+        for most in (1, 3, 2**16)
+        for bias in (0.0, 0.1)
+        for rec in (False, True)
+    ),
+    Case(
+        "LIFTorch",
+        "two synapses per neuron, one time constant",
+        lambda: (
+            stronger(Sequential(LinearTorch((8, 12)), LIFTorch((12, 6), tau_syn=0.01, has_rec=True)), 4.0),
+            spikes(8),
+        ),
+        "BT",
+    ),
+    Case(
+        "LIFTorch",
+        "two synapses per neuron, two time constants",
+        _bare(lambda: LIFTorch((12, 6), tau_syn=torch.tensor([[0.01, 0.02]]), has_rec=True), 12),
+        "BT",
+    ),
     Case("LIFTorch", "in a plain torch module", lambda: (TorchApi(), spikes(8)), "BT"),
     Case("LIFTorch", "Residual and ExpSynTorch", _residual, "BT"),
     Case("LIFBitshiftTorch", "two layers", dense(lambda n: LIFBitshiftTorch(n, tau_mem=0.01, tau_syn=0.006)), "BT"),
-    Case("LIFNeuronTorch", "two layers", dense(lambda n: LIFNeuronTorch(n, tau_mem=0.01, bias=0.05, max_spikes_per_dt=1)),
-         "BT"),
+    Case(
+        "LIFNeuronTorch",
+        "two layers",
+        dense(lambda n: LIFNeuronTorch(n, tau_mem=0.01, bias=0.05, max_spikes_per_dt=1)),
+        "BT",
+    ),
     Case("ExpSynTorch", "alone", _bare(lambda: ExpSynTorch(6), 6), "BT"),
     Case("aLIFTorch", "alone", _bare(lambda: aLIFTorch(6), 6), "BT", "after-hyperpolarisation"),
     Case("RateTorch", "alone", _bare(lambda: RateTorch(6), 6), "BT", "rate neuron"),
     Case("UpDownTorch", "alone", _bare(lambda: UpDownTorch((6,)), 6), "BT", "encoder"),
-    *_networks(),
+    Case("SynNet", "Rockpool's own net", _syn_net, "BT"),
+    Case("WaveSenseNet", "Rockpool's own net, two dilations", _wave_sense, "BT"),
     *(_random(seed) for seed in range(30)),
-]  # fmt: skip
+]

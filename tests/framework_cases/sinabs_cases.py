@@ -25,9 +25,15 @@ def dense(neuron: Callable[[], nn.Module], size: float = 3.0) -> Any:
 def _squeezed(neuron: Callable[..., nn.Module], **layout: int) -> Any:
     def make() -> tuple[nn.Module, Tensor]:
         net = nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1, bias=False), neuron(**layout), sl.SumPool2d(2), nn.Conv2d(4, 4, 3),
-            neuron(**layout), nn.Flatten(), nn.Linear(16, 5), neuron(**layout),
-        )  # fmt: skip
+            nn.Conv2d(2, 4, 3, padding=1, bias=False),
+            neuron(**layout),
+            sl.SumPool2d(2),
+            nn.Conv2d(4, 4, 3),
+            neuron(**layout),
+            nn.Flatten(),
+            nn.Linear(16, 5),
+            neuron(**layout),
+        )
         return strengthened(net, 2.0), spikes(2, 8, 8)
 
     return make
@@ -102,37 +108,88 @@ def _bare(module: nn.Module, *shape: int) -> Any:
 
 CASES: list[Case] = [
     *(
-        Case("LIF", f"{spike.__name__ if isinstance(spike, type) else 'MaxSpike'}, {type(reset).__name__}, "
-             f"norm_input={norm}, tau_syn={syn}",
-             dense(lambda spike=spike, reset=reset, norm=norm, syn=syn: sl.LIF(
-                 6.0, tau_syn=syn, spike_fn=spike, reset_fn=reset, norm_input=norm, spike_threshold=torch.tensor(0.4))),
-             "BT")
+        Case(
+            "LIF",
+            f"{spike.__name__ if isinstance(spike, type) else 'MaxSpike'}, {type(reset).__name__}, "
+            f"norm_input={norm}, tau_syn={syn}",
+            dense(
+                lambda spike=spike, reset=reset, norm=norm, syn=syn: sl.LIF(
+                    6.0, tau_syn=syn, spike_fn=spike, reset_fn=reset, norm_input=norm, spike_threshold=torch.tensor(0.4)
+                )
+            ),
+            "BT",
+        )
         for spike in (MultiSpike, SingleSpike, MaxSpike(3))
         for reset in (MembraneSubtract(), MembraneReset())
         for norm, syn in ((True, None), (False, None), (True, 3.0), (False, 3.0))
     ),
-    Case("LIF", "min_v_mem, trained alphas",
-         dense(lambda: sl.LIF(6.0, tau_syn=2.0, train_alphas=True, min_v_mem=-0.3, norm_input=False)), "BT"),
-    Case("LIF", "MembraneReset to a value", dense(lambda: sl.LIF(6.0, reset_fn=MembraneReset(0.2), norm_input=False)), "BT"),
+    Case(
+        "LIF",
+        "min_v_mem, trained alphas",
+        dense(lambda: sl.LIF(6.0, tau_syn=2.0, train_alphas=True, min_v_mem=-0.3, norm_input=False)),
+        "BT",
+    ),
+    Case(
+        "LIF",
+        "MembraneReset to a value",
+        dense(lambda: sl.LIF(6.0, reset_fn=MembraneReset(0.2), norm_input=False)),
+        "BT",
+    ),
     Case("LIF", "subtracts something else", _bare(sl.LIF(6.0, reset_fn=MembraneSubtract(0.5)), 6), "BT", "neither"),
-    Case("LIFSqueeze", "conv net, batch_size",
-         _squeezed(lambda **o: sl.LIFSqueeze(tau_mem=10.0, norm_input=False, **o), batch_size=BATCH), "merged"),
+    Case(
+        "LIFSqueeze",
+        "conv net, batch_size",
+        _squeezed(lambda **o: sl.LIFSqueeze(tau_mem=10.0, norm_input=False, **o), batch_size=BATCH),
+        "merged",
+    ),
     Case("IAF", "lower bound", dense(lambda: sl.IAF(spike_threshold=torch.tensor(0.7), min_v_mem=-0.7)), "BT"),
-    Case("IAFSqueeze", "conv net, num_timesteps",
-         _squeezed(lambda **o: sl.IAFSqueeze(min_v_mem=-1.0, **o), num_timesteps=STEPS), "merged"),
+    Case(
+        "IAFSqueeze",
+        "conv net, num_timesteps",
+        _squeezed(lambda **o: sl.IAFSqueeze(min_v_mem=-1.0, **o), num_timesteps=STEPS),
+        "merged",
+    ),
     Case("IAFSqueeze", "from_model", _converted, "merged"),
     Case("LIFRecurrent", "rec_connect with a bias", _recurrent(sl.LIFRecurrent, norm_input=False), "BT"),
-    Case("LIFRecurrent", "single spikes, tau_syn", _recurrent(sl.LIFRecurrent, tau_syn=3.0, spike_fn=SingleSpike), "BT"),
+    Case(
+        "LIFRecurrent", "single spikes, tau_syn", _recurrent(sl.LIFRecurrent, tau_syn=3.0, spike_fn=SingleSpike), "BT"
+    ),
     Case("IAFRecurrent", "rec_connect with a bias", _recurrent(sl.IAFRecurrent), "BT"),
-    Case("ExpLeak", "after spikes",
-         lambda: (nn.Sequential(nn.Linear(8, 6), sl.IAF(), nn.Linear(6, 4), sl.ExpLeak(5.0)), spikes(8)), "BT"),
-    Case("ExpLeakSqueeze", "after spikes",
-         lambda: (nn.Sequential(nn.Linear(8, 6), sl.IAFSqueeze(batch_size=BATCH), nn.Linear(6, 4),
-                                sl.ExpLeakSqueeze(tau_mem=5.0, batch_size=BATCH, norm_input=True)), spikes(8)), "merged"),
-    Case("Merge", "of branches of different size, with Repeat", lambda: (strengthened(Merged(), 2.0), spikes(2, 6, 6)), "BT"),
-    Case("ChannelShift", "zeros in front",
-         lambda: (nn.Sequential(sl.ChannelShift(1), nn.Conv2d(3, 2, 3), sl.IAFSqueeze(batch_size=BATCH)), spikes(2, 6, 6)),
-         "merged"),
+    Case(
+        "ExpLeak",
+        "after spikes",
+        lambda: (nn.Sequential(nn.Linear(8, 6), sl.IAF(), nn.Linear(6, 4), sl.ExpLeak(5.0)), spikes(8)),
+        "BT",
+    ),
+    Case(
+        "ExpLeakSqueeze",
+        "after spikes",
+        lambda: (
+            nn.Sequential(
+                nn.Linear(8, 6),
+                sl.IAFSqueeze(batch_size=BATCH),
+                nn.Linear(6, 4),
+                sl.ExpLeakSqueeze(tau_mem=5.0, batch_size=BATCH, norm_input=True),
+            ),
+            spikes(8),
+        ),
+        "merged",
+    ),
+    Case(
+        "Merge",
+        "of branches of different size, with Repeat",
+        lambda: (strengthened(Merged(), 2.0), spikes(2, 6, 6)),
+        "BT",
+    ),
+    Case(
+        "ChannelShift",
+        "zeros in front",
+        lambda: (
+            nn.Sequential(sl.ChannelShift(1), nn.Conv2d(3, 2, 3), sl.IAFSqueeze(batch_size=BATCH)),
+            spikes(2, 6, 6),
+        ),
+        "merged",
+    ),
     Case("ExpLeak", "min_v_mem", _bare(sl.ExpLeak(5.0, min_v_mem=-0.1), 6), "BT", "ignores min_v_mem"),
     Case("ALIF", "alone", _bare(sl.ALIF(5.0, 10.0), 6), "BT", "adapts"),
     Case("ALIFRecurrent", "alone", _bare(sl.ALIFRecurrent(5.0, 10.0, nn.Linear(6, 6)), 6), "BT", "adapts"),
@@ -140,4 +197,4 @@ CASES: list[Case] = [
     Case("NeuromorphicReLU", "alone", _bare(sl.NeuromorphicReLU(), 6), "merged", "rounds"),
     Case("Cropping2dLayer", "alone", _bare(sl.Cropping2dLayer(((1, 1), (1, 1))), 2, 5, 5), "merged", "slice"),
     *(_random(seed) for seed in range(36)),
-]  # fmt: skip
+]

@@ -64,9 +64,13 @@ class Hidden(nn.Module):
         super().__init__()
         grad = surrogate.fast_sigmoid()
         self.net = nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1), nn.AvgPool2d(2), snn.Leaky(beta, spike_grad=grad, init_hidden=True),
-            nn.Flatten(), nn.Linear(64, 5), snn.Leaky(beta, init_hidden=True, output=True),
-        )  # fmt: skip
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.AvgPool2d(2),
+            snn.Leaky(beta, spike_grad=grad, init_hidden=True),
+            nn.Flatten(),
+            nn.Linear(64, 5),
+            snn.Leaky(beta, init_hidden=True, output=True),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         spk, mem = self.net(x)
@@ -148,9 +152,7 @@ def _option_name(reset: str, late: bool) -> str:
 
 
 def _resets(layer: str, neuron: Callable[..., nn.Module], size: float = 2.0, kind: type[Loop] = Loop) -> list[Case]:
-    return [
-        Case(layer, _option_name(r, d), _loop(lambda n, r=r, d=d: neuron(n, r, d), size, kind)) for r, d in RESETS
-    ]
+    return [Case(layer, _option_name(r, d), _loop(lambda n, r=r, d=d: neuron(n, r, d), size, kind)) for r, d in RESETS]
 
 
 def _vector(n: int) -> Tensor:
@@ -206,20 +208,41 @@ CASES: list[Case] = [
         Case("Lapicque", f"reset {r}", _loop(lambda n, r=r: snn.Lapicque(R=1.5, C=3.0, reset_mechanism=r), 6.0))
         for r in ("subtract", "zero", "none")
     ),
-    Case("RLeaky", "one-to-one recurrence",
-         _loop(lambda n: snn.RLeaky(0.8, all_to_all=False, V=torch.linspace(-1, 1, n)), 3.0, RecurrentLoop)),
-    Case("RLeaky", "convolutional recurrence",
-         lambda: (snn.RLeaky(0.8, conv2d_channels=2, kernel_size=3, init_hidden=True), spikes(2, 5, 5)), "step"),
-    Case("Leaky", "graded spikes",
-         _loop(lambda n: snn.Leaky(0.8, graded_spikes_factor=0.5, reset_delay=False), 3.0)),
-    Case("Leaky", "states in the neurons, one step per call",
-         lambda: (strengthened(Hidden(), 4.0), spikes(2, 8, 8)), "step"),
-    Case("Leaky", "static image, returns membranes too",
-         lambda: (strengthened(Static(12), 2.0), spikes(1, 8, 8, rate=0.5)), "static"),
-    Case("Leaky", "residual, concatenation, feedback, batch norm, filled tensor",
-         lambda: (strengthened(Branches(), 2.0), spikes(8)), "BT"),
-    Case("Leaky", "feedback from the second step on, mean of outputs",
-         lambda: (strengthened(OptionalFeedback(), 3.0), spikes(8))),
+    Case(
+        "RLeaky",
+        "one-to-one recurrence",
+        _loop(lambda n: snn.RLeaky(0.8, all_to_all=False, V=torch.linspace(-1, 1, n)), 3.0, RecurrentLoop),
+    ),
+    Case(
+        "RLeaky",
+        "convolutional recurrence",
+        lambda: (snn.RLeaky(0.8, conv2d_channels=2, kernel_size=3, init_hidden=True), spikes(2, 5, 5)),
+        "step",
+    ),
+    Case("Leaky", "graded spikes", _loop(lambda n: snn.Leaky(0.8, graded_spikes_factor=0.5, reset_delay=False), 3.0)),
+    Case(
+        "Leaky",
+        "states in the neurons, one step per call",
+        lambda: (strengthened(Hidden(), 4.0), spikes(2, 8, 8)),
+        "step",
+    ),
+    Case(
+        "Leaky",
+        "static image, returns membranes too",
+        lambda: (strengthened(Static(12), 2.0), spikes(1, 8, 8, rate=0.5)),
+        "static",
+    ),
+    Case(
+        "Leaky",
+        "residual, concatenation, feedback, batch norm, filled tensor",
+        lambda: (strengthened(Branches(), 2.0), spikes(8)),
+        "BT",
+    ),
+    Case(
+        "Leaky",
+        "feedback from the second step on, mean of outputs",
+        lambda: (strengthened(OptionalFeedback(), 3.0), spikes(8)),
+    ),
     Case("Leaky", "alone", _bare(snn.Leaky(0.7, init_hidden=True), 6), "step"),
     Case("StateLeaky", "alone", _bare(snn.StateLeaky(0.7, channels=6), 6), rounding=0.01),
     Case("LinearLeaky", "alone", _bare(strengthened(snn.LinearLeaky(0.7, 6, 5), 4.0), 6), rounding=0.01),
@@ -230,4 +253,4 @@ CASES: list[Case] = [
     Case("SLSTM", "alone", _bare(snn.SLSTM(6, 6, init_hidden=True), 6), "step", "LSTM"),
     Case("SConv2dLSTM", "alone", _bare(snn.SConv2dLSTM(1, 1, 3, init_hidden=True), 1, 5, 5), "step", "LSTM"),
     *(_random(seed) for seed in range(24)),
-]  # fmt: skip
+]

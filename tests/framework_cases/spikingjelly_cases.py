@@ -43,10 +43,19 @@ def _cuba(mode: str, v_reset: float | None) -> Any:
 def conv_net(mode: str, **options: Any) -> tuple[nn.Module, Tensor]:
     node = lambda: neuron.LIFNode(v_threshold=0.5, **options)  # noqa: E731
     net = nn.Sequential(
-        layer.Conv2d(2, 4, 3, padding=1, bias=False), layer.BatchNorm2d(4), node(), layer.MaxPool2d(2),
-        layer.Conv2d(4, 4, 3, padding="same"), node(), layer.AvgPool2d(2), layer.Flatten(), layer.Dropout(0.5),
-        layer.Linear(16, 20), node(), layer.VotingLayer(4),
-    )  # fmt: skip
+        layer.Conv2d(2, 4, 3, padding=1, bias=False),
+        layer.BatchNorm2d(4),
+        node(),
+        layer.MaxPool2d(2),
+        layer.Conv2d(4, 4, 3, padding="same"),
+        node(),
+        layer.AvgPool2d(2),
+        layer.Flatten(),
+        layer.Dropout(0.5),
+        layer.Linear(16, 20),
+        node(),
+        layer.VotingLayer(4),
+    )
     functional.set_step_mode(net, mode)
     net[1].running_var.uniform_(0.2, 1.0)
     return strengthened(net, 3.0), spikes(2, 8, 8)
@@ -58,8 +67,14 @@ class Repeated(nn.Module):
     def __init__(self, steps: int) -> None:
         super().__init__()
         self.steps = steps
-        self.conv = nn.Sequential(layer.Conv2d(1, 4, 3), neuron.IFNode(v_threshold=0.3), layer.MaxPool2d(2), layer.Flatten(),
-                                  layer.Linear(36, 5), neuron.IFNode())  # fmt: skip
+        self.conv = nn.Sequential(
+            layer.Conv2d(1, 4, 3),
+            neuron.IFNode(v_threshold=0.3),
+            layer.MaxPool2d(2),
+            layer.Flatten(),
+            layer.Linear(36, 5),
+            neuron.IFNode(),
+        )
         functional.set_step_mode(self, "m")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,8 +89,9 @@ class StaticFirst(nn.Module):
         super().__init__()
         self.steps = steps
         self.static = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
-        self.net = nn.Sequential(neuron.IFNode(v_threshold=0.5), layer.AvgPool2d(2), layer.Flatten(), layer.Linear(36, 5),
-                                 neuron.LIFNode())  # fmt: skip
+        self.net = nn.Sequential(
+            neuron.IFNode(v_threshold=0.5), layer.AvgPool2d(2), layer.Flatten(), layer.Linear(36, 5), neuron.LIFNode()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.static(x)
@@ -142,41 +158,84 @@ def _bare(module: nn.Module, *shape: int) -> Any:
 
 CASES: list[Case] = [
     *(
-        Case(name, f"{'soft reset' if reset is None else f'reset to {reset}'}, {'single' if mode == 's' else 'multi'} step",
-             dense(lambda make=make, reset=reset: make(v_threshold=0.7, v_reset=reset), mode),
-             "step" if mode == "s" else "TB")
+        Case(
+            name,
+            f"{'soft reset' if reset is None else f'reset to {reset}'}, {'single' if mode == 's' else 'multi'} step",
+            dense(lambda make=make, reset=reset: make(v_threshold=0.7, v_reset=reset), mode),
+            "step" if mode == "s" else "TB",
+        )
         for name, make in NODES.items()
         for reset in ((0.0,) if name == "SimpleLIFNode" else (None, 0.0, -0.2))
         for mode in ("s", "m")
     ),
-    Case("LIFNode", "without decay_input",
-         dense(lambda: neuron.LIFNode(tau=2.5, decay_input=False, v_reset=0.1), "m")),
-    *(Case("CUBALIFNode", f"v_reset={r}, mode {m}", _cuba(m, r), "step" if m == "s" else "TB")
-      for r in (None, 0.0) for m in ("s", "m")),
-    Case("ActivationAwareIFNode", "threshold per channel",
-         lambda: (nn.Sequential(layer.Conv2d(2, 3, 3),
-                                neuron.ActivationAwareIFNode(torch.tensor([0.2, 0.4, 0.6]), channel_dim=1)),
-                  spikes(2, 6, 6)), "step"),
+    Case("LIFNode", "without decay_input", dense(lambda: neuron.LIFNode(tau=2.5, decay_input=False, v_reset=0.1), "m")),
+    *(
+        Case("CUBALIFNode", f"v_reset={r}, mode {m}", _cuba(m, r), "step" if m == "s" else "TB")
+        for r in (None, 0.0)
+        for m in ("s", "m")
+    ),
+    Case(
+        "ActivationAwareIFNode",
+        "threshold per channel",
+        lambda: (
+            nn.Sequential(
+                layer.Conv2d(2, 3, 3), neuron.ActivationAwareIFNode(torch.tensor([0.2, 0.4, 0.6]), channel_dim=1)
+            ),
+            spikes(2, 6, 6),
+        ),
+        "step",
+    ),
     Case("ActivationAwareIFNode", "v_offset", _bare(neuron.ActivationAwareIFNode(1.0, 0.3), 6), "step", "v_offset"),
     Case("NonSpikingIFNode", "all membranes", _bare(neuron.NonSpikingIFNode(), 6)),
     Case("NonSpikingLIFNode", "all membranes", _bare(neuron.NonSpikingLIFNode(), 6)),
     Case("LIFNode", "conv net, multi step", lambda: conv_net("m")),
     Case("LIFNode", "conv net, single step, soft reset", lambda: conv_net("s", v_reset=None), "step"),
     Case("LIFNode", "stores its membranes", dense(lambda: neuron.LIFNode(store_v_seq=True), "m", 4.0)),
-    Case("IFNode", "static image repeated by the net, mean over time",
-         lambda: (strengthened(Repeated(12), 2.0), spikes(1, 8, 8, rate=0.5)), "static"),
-    Case("IFNode", "static layers first, outputs added up in a loop",
-         lambda: (strengthened(StaticFirst(12), 3.0), spikes(1, 8, 8, rate=0.5)), "static"),
+    Case(
+        "IFNode",
+        "static image repeated by the net, mean over time",
+        lambda: (strengthened(Repeated(12), 2.0), spikes(1, 8, 8, rate=0.5)),
+        "static",
+    ),
+    Case(
+        "IFNode",
+        "static layers first, outputs added up in a loop",
+        lambda: (strengthened(StaticFirst(12), 3.0), spikes(1, 8, 8, rate=0.5)),
+        "static",
+    ),
     Case("LinearRecurrentContainer", "and ElementWiseRecurrentContainer, multi step", _recurrent("m")),
     Case("LinearRecurrentContainer", "and ElementWiseRecurrentContainer, single step", _recurrent("s"), "step"),
-    Case("Delay", "between layers",
-         lambda: (strengthened(nn.Sequential(layer.Linear(8, 6, step_mode="m"), neuron.IFNode(step_mode="m"),
-                                             layer.Delay(2, step_mode="m"), layer.Linear(6, 4, step_mode="m"),
-                                             neuron.IFNode(step_mode="m")), 3.0), spikes(8))),
-    Case("MultiStepContainer", "and SeqToANNContainer",
-         lambda: (strengthened(nn.Sequential(layer.SeqToANNContainer(nn.Conv2d(2, 3, 3), nn.ReLU()),
-                                             layer.MultiStepContainer(neuron.LIFNode(), nn.Flatten(), nn.Linear(108, 4),
-                                                                      neuron.IFNode())), 3.0), spikes(2, 8, 8))),
+    Case(
+        "Delay",
+        "between layers",
+        lambda: (
+            strengthened(
+                nn.Sequential(
+                    layer.Linear(8, 6, step_mode="m"),
+                    neuron.IFNode(step_mode="m"),
+                    layer.Delay(2, step_mode="m"),
+                    layer.Linear(6, 4, step_mode="m"),
+                    neuron.IFNode(step_mode="m"),
+                ),
+                3.0,
+            ),
+            spikes(8),
+        ),
+    ),
+    Case(
+        "MultiStepContainer",
+        "and SeqToANNContainer",
+        lambda: (
+            strengthened(
+                nn.Sequential(
+                    layer.SeqToANNContainer(nn.Conv2d(2, 3, 3), nn.ReLU()),
+                    layer.MultiStepContainer(neuron.LIFNode(), nn.Flatten(), nn.Linear(108, 4), neuron.IFNode()),
+                ),
+                3.0,
+            ),
+            spikes(2, 8, 8),
+        ),
+    ),
     Case("sew_resnet18", "ADD", lambda: _sew("m")),
     Case("spiking_vgg11_bn", "multi step", lambda: _vgg("m"), refused="windows differ in size"),
     Case("SynapseFilter", "alone", _bare(layer.SynapseFilter(5.0, step_mode="m"), 6), "TB", "multiplies its state"),
@@ -186,9 +245,13 @@ CASES: list[Case] = [
     Case("KLIFNode", "alone", _bare(neuron.KLIFNode(step_mode="m"), 6), "TB", "rectifies"),
     Case("PSN", "alone", _bare(neuron.PSN(12), 6), "TB", "all time steps at once"),
     Case("GatedLIFNode", "alone", _bare(neuron.GatedLIFNode(12, step_mode="m"), 6), "TB", "gates"),
-    Case("LIFNode", "surrogate that does not spike",
-         _bare(neuron.LIFNode(surrogate_function=surrogate.ATan(spiking=False), step_mode="m"), 6), "TB",
-         "counts no thresholds"),
+    Case(
+        "LIFNode",
+        "surrogate that does not spike",
+        _bare(neuron.LIFNode(surrogate_function=surrogate.ATan(spiking=False), step_mode="m"), 6),
+        "TB",
+        "counts no thresholds",
+    ),
     Case("SpikingLSTM", "alone", _bare(rnn.SpikingLSTM(6, 6, 1), 6), "TB", "nothing a Network can say"),
     *(_random(seed) for seed in range(24)),
-]  # fmt: skip
+]

@@ -45,12 +45,13 @@ class Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[tuple[str, str], int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    _inputs: dict[int, str] = field(default_factory=dict)
-    _neurons: dict[int, str] = field(default_factory=dict)
-    _twins: dict[int, str] = field(default_factory=dict)
+    _inputs: dict[str, str] = field(default_factory=dict)
+    _neurons: dict[Leaf, str] = field(default_factory=dict)
+    _twins: dict[Leaf, str] = field(default_factory=dict)
     _waiting: list[tuple[str, View, Leaf]] = field(default_factory=list)
-    _known: dict[int, tuple[Flow, int | None]] = field(default_factory=dict)
-    _open: dict[int, str] = field(default_factory=dict)
+    _known: dict[Value, tuple[Flow, int | None]] = field(default_factory=dict)
+    _open: dict[Value, str] = field(default_factory=dict)
+    _summands: dict[Value, Value] = field(default_factory=dict)
     _made_of: dict[str, tuple[Flow, ...]] = field(default_factory=dict)
 
     # Nodes and edges -------------------------------------------------------------------------------------------------
@@ -102,8 +103,8 @@ class Builder:
             return refuse(head.where, f"'{head.kind}' mixes time or batch into the data of one step ({error}).")
 
     def _whole(self, value: Value) -> Flow:
-        if id(value) in self._known:
-            return self._known[id(value)][0]
+        if value in self._known:
+            return self._known[value][0]
         pinned = self._pinned(value)
         if pinned is not None:
             if pinned[1] is not None:
@@ -117,7 +118,7 @@ class Builder:
 
     def _series(self, view: Series) -> Flow:
         """The nodes behind one value per step."""
-        view = _evened(view)
+        view = self._evened(view)
         values = view.values
         lasting = len(values) == 1 and values[0].step is None
         if lasting or (len(values) > 1 and all(v is values[0] for v in values)):
@@ -130,9 +131,19 @@ class Builder:
         pinned = self._pinned(head)
         if pinned is not None and pinned[1] is not None:
             return self._late(view, first, [self._pinned(v) for v in values[first:]])
-        if id(head) in self._known and (self._known[id(head)][1] or 0) <= at:
+        if head in self._known and (self._known[head][1] or 0) <= at:
             return self._late(view, first, [self._again(head, v, i) for i, v in enumerate(values[first:])])
         return self._new(view, first)
+
+    def _evened(self, view: Series) -> Series:
+        """First steps that add nothing yet where later ones add something: as if they added zero."""
+        last = view.values[-1]
+        if last.kind != "add" or all(v.kind == "add" for v in view.values):
+            return view
+        for value in view.values:
+            if value.kind not in ("add", "const") and value not in self._summands:
+                self._summands[value] = _padded(value, last)
+        return replace(view, values=tuple(self._summands.get(v, v) for v in view.values))
 
     def _static(self, value: Value) -> Flow:
         if value.step is not None and value.kind != "const":
@@ -159,9 +170,9 @@ class Builder:
 
     def _again(self, head: Value, value: Value, later: int) -> tuple[Flow, int | None] | None:
         """A later value of a node that exists: known, or made by the same operation from the same nodes."""
-        if id(value) in self._known:
-            return self._known[id(value)]
-        flow, own = self._known[id(head)]
+        if value in self._known:
+            return self._known[value]
+        flow, own = self._known[head]
         made_of = self._made_of.get(flow.terms[0][0]) if len(flow.terms) == 1 else None
         if made_of is None or not same_operation(head, value):
             return None
@@ -169,7 +180,7 @@ class Builder:
         parts = [self._series(Series((v,), step)) for v in value.inputs]
         if len(parts) != len(made_of) or not all(a.same_as(b) for a, b in zip(parts, made_of, strict=True)):
             return None
-        self._known[id(value)] = (flow, step)
+        self._known[value] = (flow, step)
         return flow, step
 
     def _new(self, view: Series, first: int) -> Flow:
@@ -192,19 +203,19 @@ class Builder:
 
     def _operation(self, values: Sequence[Value], head: Value, parts: Sequence[View], at: int | None) -> Flow:
         """The node of one operation. Its name is reserved first, for loops that lead back to it."""
-        self._open[id(head)] = reserved = self.add(head.name or head.kind, Scale(_one()))
+        self._open[head] = reserved = self.add(head.name or head.kind, Scale(_one()))
         del self.nodes[reserved]
         for i, value in enumerate(values):
-            self._known[id(value)] = (Flow(((reserved, 0),)), None if at is None else at + i)
+            self._known[value] = (Flow(((reserved, 0),)), None if at is None else at + i)
         flows = tuple(self.flow_of(part) for part in parts)
-        del self._open[id(head)]
+        del self._open[head]
         looped = any(reserved in edge for edge in self.edges) or any(n == reserved for f in flows for n, _ in f.terms)
         # The last step shows best what its axes are: the first ones may have been made from constants.
         made = MAKERS[head.kind](Place(self, values[-1], reserved, flows))
         if looped and made.terms != ((reserved, 0),):
             made = self._kept(reserved, made)
         for i, value in enumerate(values):
-            self._known[id(value)] = (made, None if at is None else at + i)
+            self._known[value] = (made, None if at is None else at + i)
         if len(made.terms) == 1:
             self._made_of.setdefault(made.terms[0][0], flows)
         return made
@@ -252,11 +263,11 @@ class Builder:
 
     def neuron(self, leaf: Leaf) -> str:
         """The node of a neuron module; what it receives is resolved later, since loops may lead through it."""
-        if id(leaf) not in self._neurons:
-            self._neurons[id(leaf)] = name = self.add(leaf.path or "neuron", leaf.cell.neuron)
+        if leaf not in self._neurons:
+            self._neurons[leaf] = name = self.add(leaf.path or "neuron", leaf.cell.neuron)
             self._waiting.append((self._entrance(leaf, name), self._received(leaf), leaf))
             self.findings += leaf.cell.findings
-        return self._neurons[id(leaf)]
+        return self._neurons[leaf]
 
     def _entrance(self, leaf: Leaf, name: str) -> str:
         """Where its input goes: to the neuron itself, or to filters whose sums it receives."""
@@ -285,11 +296,11 @@ class Builder:
                 "its membrane is used as a signal, and its spikes reset it; a Network gives out spikes.",
                 "Use its spikes, or build it without reset.",
             )
-        if id(leaf) not in self._twins:
+        if leaf not in self._twins:
             twin: Neuron = replace(neuron, spiking=False, max_spikes=1)
-            self._twins[id(leaf)] = name = self.add(f"{leaf.path or 'neuron'}.membrane", twin)
+            self._twins[leaf] = name = self.add(f"{leaf.path or 'neuron'}.membrane", twin)
             self._waiting.append((name, self._received(leaf), leaf))
-        return self._twins[id(leaf)]
+        return self._twins[leaf]
 
     def finish(self) -> None:
         """Resolve what every neuron receives, until nothing new turns up."""
@@ -307,14 +318,6 @@ class Builder:
 
 def _along_time(stack: Value) -> bool:
     return {atom.role for a in stack.dims[stack.params["axis"]] for atom in a.leaves()} == {"time"}
-
-
-def _evened(view: Series) -> Series:
-    """First steps that add nothing yet where later ones add something: as if they added zero."""
-    last = view.values[-1]
-    if last.kind != "add" or all(v.kind == "add" for v in view.values):
-        return view
-    return replace(view, values=tuple(v if v.kind in ("add", "const") else _padded(v, last) for v in view.values))
 
 
 def _padded(value: Value, pattern: Value) -> Value:

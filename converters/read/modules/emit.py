@@ -31,7 +31,6 @@ from spikeport.converters.read.modules.cells import array
 from spikeport.converters.read.modules.flow import Flow, joined
 from spikeport.converters.read.modules.values import Value, refuse
 
-
 MEAN = "mean over time"
 """The reduction with which affine maps commute."""
 
@@ -70,8 +69,7 @@ class Place:
         if flow.reduced is not None and (not affine or (bias and flow.reduced != MEAN)):
             refuse(
                 self.value.where,
-                f"'{self.value.kind}' follows on a {flow.reduced}, which a Network, step "
-                "by step, cannot say.",
+                f"'{self.value.kind}' follows on a {flow.reduced}, which a Network, step by step, cannot say.",
                 "Reduce over time at the very end.",
             )
         return self.nodes.through(self.name, node, flow)
@@ -161,7 +159,8 @@ def _scale(p: Place) -> Flow:
 
 def _add(p: Place) -> Flow:
     """A sum needs no node: edges that meet are summed. Constants are collected, signs become scales."""
-    flows, bias = [], np.zeros((), np.float32)
+    flows: list[Flow] = []
+    bias: Array = np.zeros((), np.float32)
     for i, (flow, sign) in enumerate(zip(p.flows, p.value.params["signs"], strict=True)):
         if flow.constant is not None:
             bias = bias + np.float32(sign) * step_array(flow.constant, p.value.dims, p.value.where)

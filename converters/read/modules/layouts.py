@@ -42,24 +42,13 @@ def _ordered(c: Call, input: Tensor, order: Sequence[int]) -> Value:
 
 
 def _select(c: Call, input: Tensor, dim: int, index: int) -> Value:
-    return _one_of(c, c.out, input, dim % input.ndim, index)
-
-
-def _one_of(c: Call, out: Tensor, input: Tensor, axis: int, index: int) -> Value:
-    """One slice. Along time it is a step; what it is along shows once all slices are known."""
-    dims = c.dims(input)
-    size = input.shape[axis]
-    kept = dims[:axis] + dims[axis + 1 :]
-    value = Call(c.tracer, out, lambda: torch.zeros_like(out)).make(
-        "select", [input], {"axis": axis, "index": int(index) % size}, kept
-    )
-    step = int(index) % size if size > 1 else value.step
-    return replace(value, step=step if value.step is None else value.step)
+    axis = dim % input.ndim
+    return _picked(c, c.tracer.value_of(input), c.out, axis, int(index) % input.shape[axis])
 
 
 def _unbind(c: Call, input: Tensor, dim: int = 0) -> list[Value]:
-    axis = dim % input.ndim
-    return [_one_of(c, part, input, axis, i) for i, part in enumerate(c.out)]
+    value = c.tracer.value_of(input)
+    return [_picked(c, value, part, dim % input.ndim, i) for i, part in enumerate(c.out)]
 
 
 def _getitem(c: Call, input: Tensor, index: Any) -> Value:
@@ -107,6 +96,7 @@ def _after(c: Call, value: Value, tensor: Tensor, dims: Dims) -> Value:
 
 
 def _picked(c: Call, value: Value, tensor: Tensor, axis: int, index: int) -> Value:
+    """One slice. Along time it is a step; what it is along shows once all slices are known."""
     size = value.tensor.shape[axis]
     step = value.step if value.step is not None or size == 1 else index
     params = MappingProxyType({"axis": axis, "index": index})
@@ -156,15 +146,15 @@ def filled(c: Call, target: Tensor, index: Any, given: Any) -> Value:
     value, known = c.tracer.value_of(given), c.tracer.value_of(target)
     plain = len(axes) == 1 and whole and known.kind in ("stack", "const")
     if not plain or value.tensor.shape != target.select(axes[0], 0).shape:
-        params = MappingProxyType({"what": "a signal is written into parts of a tensor"})
+        params: Mapping[str, Any] = MappingProxyType({"what": "a signal is written into parts of a tensor"})
         return Value("unknown", target, fresh(target.shape), c.tracer.where, params=params)
     axis, size = axes[0], target.shape[axes[0]]
     silence = Value("const", torch.zeros_like(value.tensor), value.dims)
     parts = list(known.inputs) if known.kind == "stack" else [silence] * size
     parts[int(items[axis]) % size] = value
     dims = _inserted(value.dims, axis, (Atom(size, "time"),))
-    params = MappingProxyType({"axis": axis})
-    return Value("stack", target, dims, c.tracer.where, "stack", tuple(parts), params, value.step)
+    along: Mapping[str, Any] = MappingProxyType({"axis": axis})
+    return Value("stack", target, dims, c.tracer.where, "stack", tuple(parts), along, value.step)
 
 
 def _reduce(how: str) -> Handler:

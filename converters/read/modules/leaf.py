@@ -53,7 +53,7 @@ class LeafCall:
         arguments: by name, without the input.
         signal: the input tensor.
         held: states it held when the call began, by attribute.
-        known: ids of all tensors it held.
+        known: all tensors it held, by id: kept, so that no new one takes the id of an old one.
     """
 
     path: str
@@ -61,7 +61,7 @@ class LeafCall:
     arguments: Mapping[str, Any]
     signal: Tensor
     held: Mapping[str, Any]
-    known: frozenset[int]
+    known: Mapping[int, Any]
 
 
 def begin(path: str, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LeafCall:
@@ -77,7 +77,7 @@ def begin(path: str, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[s
         refuse(path, f"it is called with a {type(signal).__name__} instead of a tensor.")
     held = {name: value for name, value in attributes(module) if isinstance(value, (Tensor, float))}
     kept = {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in held.items()}
-    return LeafCall(path, module, dict(_fields(rest)), signal, kept, frozenset(id(v) for v in held.values()))
+    return LeafCall(path, module, dict(_fields(rest)), signal, kept, {id(v): v for v in held.values()})
 
 
 def attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:

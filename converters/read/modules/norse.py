@@ -81,7 +81,7 @@ def _cell(module: Any, neuron: Neuron, layout: Layout, **more: Any) -> Cell:
     return Cell(neuron, layout=layout, dt=float(module.dt), states=_STATES, carries_state=False, **more)
 
 
-def _membrane(where: str, module: Any, shape: Shape) -> dict[str, Array]:
+def _membrane(where: str, module: Any, shape: Shape) -> dict[str, Any]:
     rate = module.dt * module.p.tau_mem_inv
     leak = per_step(module.p.v_leak, where, "v_leak", shape)
     return {

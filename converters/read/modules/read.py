@@ -66,12 +66,14 @@ def read_module(module: nn.Module, sample: Sample, dt: float | None = None, axes
     frameworks = {seen.frameworks[leaf.path] for leaf in seen.leaves}
     name = frameworks.pop() if len(frameworks) == 1 else None
     neurons = [leaf.cell.neuron for leaf in seen.leaves]
-    network = Network(builder.nodes, builder.sorted_edges(), {}, step, dialect_of(name, neurons, step))
+    dialect, mixed = dialect_of(name, neurons, step)
+    network = Network(builder.nodes, builder.sorted_edges(), {}, step, dialect)
     inferred = infer(network)
     said = (
         _origin(name, module, neurons),
         *_in_single_precision(module),
         *findings,
+        *mixed,
         *seen.findings,
         *builder.findings,
         *inferred.findings,

@@ -74,9 +74,10 @@ def forget(root: nn.Module) -> tuple[str, ...]:
                 getattr(module, method)()
                 break
         else:
-            if hasattr(module, "_memories") and callable(getattr(module, "reset", None)):
+            reset = getattr(module, "reset", None)
+            if hasattr(module, "_memories") and callable(reset):
                 cleared += [name] if _remembers(module) else []
-                module.reset()
+                reset()
     return tuple(cleared)
 
 

@@ -19,7 +19,8 @@ class Tags:
         self._storages: dict[int, Tensor] = {}
         self._random: dict[int, Tensor] = {}
         named = (*nn.Module.named_parameters(root), *nn.Module.named_buffers(root))
-        self._names = {id(tensor): name for name, tensor in named}
+        # With the tensors themselves: modules replace their buffers, and a new tensor may take an old one's id.
+        self._names = {id(tensor): (tensor, name) for name, tensor in named}
 
     def tag(self, tensor: Tensor, value: Value) -> Value:
         """From now on ``tensor`` is ``value``."""
@@ -34,7 +35,7 @@ class Tags:
 
     def parameter(self, tensor: Any) -> str | None:
         """Name of a parameter or buffer of the module; None for other tensors."""
-        return self._names.get(id(tensor))
+        return self._names.get(id(tensor), (None, None))[1]
 
     def value(self, tensor: Tensor, where: str) -> Value | None:
         """What a tensor carries; None for a constant.

@@ -278,11 +278,11 @@ class Tracer(TorchFunctionMode):
         return hook
 
 
-class _Net(TorchDispatchMode):
+class _Net(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Catches what reaches a signal past torch's Python functions."""
 
     def __init__(self, tracer: Tracer) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._tracer = tracer
 
     def __torch_dispatch__(
