@@ -32,6 +32,7 @@ from spikeport.deploy.zoo.skips_sweep import (
 from spikeport.deploy.zoo.skips_trial import Candidate, Tried, attempt
 from spikeport.models.skips.matrix import regular
 from spikeport.models.skips.recipe import SkipsConfig
+from spikeport.models.training.config import read_config
 
 Found = dict[str, dict[str, list[Result]]]
 TRIALS = 12
@@ -81,7 +82,7 @@ def _searches(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Sea
         for how, sampler in ((GP, "gp"), (RANDOM, "random")):
             step(f"{how}, seed {seed}")
             trials[how].append(search(Search(data, settings, TARGET, sampler, "score", seed), home, TRIALS))
-        chain = str(regular(SkipsConfig().depth, 0, "dsc"))
+        chain = str(regular(read_config(SkipsConfig, settings).depth, 0, "dsc"))
         plain.append(attempt(Candidate(chain, settings, data, home, TARGET)))
     return Searches(tuple(plain), {how: tuple(each) for how, each in trials.items()})
 

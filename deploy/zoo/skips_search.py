@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -124,12 +125,12 @@ def team(workers: int, job: Attempt = attempt) -> Iterator[Callable[[Sequence[Ca
         yield lambda candidates: _once(candidates, lambda different: [job(c) for c in different])
         return
     try:
-        from distributed import Client, LocalCluster
+        dask: Any = import_module("distributed")
     except ImportError as error:
         raise BackendError("trials side by side need Dask: pip install 'spikeport[zoo]'; or use --workers 1") from error
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
+        dask.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        dask.Client(cluster) as client,
     ):
         yield lambda candidates: _once(candidates, lambda different: client.gather(client.map(job, different)))
 
