@@ -45,7 +45,7 @@ from spikeport.converters.passes.lower_connections import (
     gain_of,
     with_constant,
 )
-from spikeport.converters.passes.lower_sigma_delta import refuse_loops_of_units, unit_population
+from spikeport.converters.passes.lower_sigma_delta import refuse_loops_of_units, unit_population, with_bias_source
 from spikeport.errors import ModelError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile
 
@@ -76,6 +76,7 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
             arriving, constant = connections_into(name, network, population)
             connections.update({n: from_input(c, network, code.unit, population.size) for n, c in arriving.items()})
             populations[name] = with_constant(name, population, gain_of(network.nodes[name], population), constant)
+    populations, connections = with_bias_source(populations, connections)
     outputs = tuple(_output_population(name, network) for name in network.outputs)
     circuit = Circuit(populations, connections, network.inputs, outputs, network.dt)
     return Outcome(circuit, tuple(findings))

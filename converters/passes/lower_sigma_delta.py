@@ -1,20 +1,27 @@
-"""Sigma-delta units as the chip's populations: part of `lower`."""
+"""Sigma-delta units as the chip's populations: part of `lower`.
+
+A bias in a unit acts from chip step 1 on: the unit announces it at once, its targets announce what that makes of their
+sums, and so on, a wave of changes through all layers before the first frame is there, and taken back in part by it.
+So biases come from one further unit that announces a 1, once: `align` lets it arrive with the first frame.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import networkx as nx
 import numpy as np
+from scipy.sparse import csr_array
 
-from spikeport.converters.circuit import FloatPopulation, Model, memoryless
+from spikeport.converters.circuit import Connection, FloatPopulation, Model, SparseWeights, memoryless
 from spikeport.converters.network import Input, Network, Output, SigmaDelta
 from spikeport.converters.passes.fold_paths import is_population
 from spikeport.converters.passes.lower_connections import as_double
 from spikeport.errors import UnsupportedOnChipError
 from spikeport.hw_profiles.profile import Profile
 
+BIAS_SOURCE = "bias~"
 LARGEST_MESSAGE = (1 << 16) - 1
 """Payloads have a sign and 16 bits of size at most: lava-nc's sigma-delta models send so many."""
 
@@ -42,6 +49,22 @@ def unit_population(name: str, unit: SigmaDelta, network: Network, profile: Prof
         max_spikes=1 if model == "sigma" else LARGEST_MESSAGE,
         rectified=unit.rectified,
     )
+
+
+def with_bias_source(
+    populations: Mapping[str, FloatPopulation], connections: Mapping[str, Connection]
+) -> tuple[dict[str, FloatPopulation], dict[str, Connection]]:
+    """Biases of sigma-delta units as weights of a unit that announces a 1 at the start (module docstring)."""
+    held = {n: p for n, p in populations.items() if p.model == "sigma_delta" and p.bias.any()}
+    if not held:
+        return dict(populations), dict(connections)
+    bare = {n: replace(p, bias=np.zeros(())) if n in held else p for n, p in populations.items()}
+    source = replace(
+        memoryless("sigma_delta", (1,)), bias=np.ones(()), comparison=">=", max_spikes=LARGEST_MESSAGE
+    )
+    weights = {n: np.broadcast_to(p.bias, p.shape).reshape(-1, 1) for n, p in held.items()}
+    added = {f"{BIAS_SOURCE}->{n}": Connection(BIAS_SOURCE, n, SparseWeights(csr_array(w))) for n, w in weights.items()}
+    return {**bare, BIAS_SOURCE: source}, {**connections, **added}
 
 
 def refuse_loops_of_units(network: Network) -> None:

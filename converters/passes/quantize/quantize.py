@@ -165,7 +165,8 @@ def _known_trains(task: _Task) -> dict[str, Ints]:
         if circuit.populations[name].model not in READOUTS | SIGMA_DELTA:
             trains[name] = np.rint(target).astype(np.int64)
     for name in task.order:
-        if name not in trains and name not in task.calibration.targets:
+        heard = any(c.target == name for c in circuit.connections.values())
+        if heard and name not in trains and name not in task.calibration.targets:
             (relayed,) = (c for c in circuit.connections.values() if c.target == name)
             trains[name] = lagged(trains[relayed.source], relayed.lag)
     return trains
@@ -179,7 +180,8 @@ def _problem(name: str, task: _Task, trains: Mapping[str, Ints], chosen: Chosen)
     own = _float_arrivals({n: c for n, c in into.items() if c.source == name}, trains, shape)
     target = task.calibration.targets.get(name)
     if target is None:
-        target = np.rint(foreign)  # a relay repeats what it hears
+        # A relay repeats what it hears; what hears nothing gives its bias.
+        target = np.rint(foreign) if into else np.broadcast_to(population.bias, shape).astype(np.float64)
     find = unit_peaks if population.model in SIGMA_DELTA else float_peaks
     peaks = find(population, foreign + own, target)
     return Problem(name, population, into, trains, foreign, target, peaks, task.form, task.graded, task.choices.scales)

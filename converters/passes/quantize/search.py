@@ -94,7 +94,7 @@ def largest_scale(problem: Problem) -> float:
     """The scale at which the first register, the bias or the weights reach their end (vth units per trained unit)."""
     p = problem.population
     if p.model in SIGMA_DELTA:
-        weights = np.concatenate([values(c.weights).reshape(-1) for c in problem.connections.values()])
+        weights = np.concatenate([np.zeros(0), *(values(c.weights).reshape(-1) for c in problem.connections.values())])
         return largest_unit_scale(p, problem.peaks, weights, problem.form.max_exp)
     largest_weight = max((np.abs(values(c.weights)).max(initial=0) for c in problem.connections.values()), default=0)
     bounds = {
