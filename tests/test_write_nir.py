@@ -121,6 +121,17 @@ def test_what_others_will_not_see_is_said(tmp_path: Path) -> None:
     assert [f.code for f in write_nir(network, tmp_path / "a.nir")] == ["neuron-in-metadata", "delays-in-metadata"]
 
 
+def test_scale_with_a_bias_reads_back_equal_and_others_are_said_to_refuse_it(tmp_path: Path) -> None:
+    scale = Scale(np.array([[2.0], [3.0]], np.float32), np.array([[0.5], [0.0]], np.float32))
+    network = sequential([("norm", scale), ("n", leaky(0.9))], (2, 3), 1e-3)
+    (finding,) = write_nir(network, tmp_path / "a.nir")
+    assert (finding.code, finding.where) == ("nir-extension", "norm")
+    again = read_nir(tmp_path / "a.nir").nodes["norm"]
+    assert isinstance(again, Scale)
+    np.testing.assert_array_equal(again.factor, scale.factor)
+    np.testing.assert_array_equal(again.bias, scale.bias)
+
+
 def test_record_beside_changed_fields_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "a.nir"
     write_nir(sequential([("n", leaky(0.9))], (2,), 1e-4), path)
@@ -158,7 +169,6 @@ def test_name_that_hdf5_would_split_is_refused(tmp_path: Path) -> None:
     [
         (Activation(), r"'node' is a Activation, .* Convert the network to a spiking one"),
         (SparseMap(csr_array(np.eye(4)), None, (4,)), r"'node' is a SparseMap, .* before fold"),
-        (Scale(np.ones(1, np.float32), np.ones(1, np.float32)), r"'node' adds a bias"),
     ],
 )
 def test_what_nir_has_no_word_for_is_refused_with_a_way_out(tmp_path: Path, node: Node, reason: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from spikeport.converters.network import Embed, Node, Permute, Reshape, Shape, SigmaDelta
+from spikeport.converters.network import Embed, Node, Permute, Reshape, Scale, Shape, SigmaDelta
 from spikeport.converters.read.fields import Fields
 
 FLAGS = ("sums", "rectified", "sends_changes")
@@ -36,15 +36,23 @@ def _embed(fields: Fields, shape: Shape) -> Embed:
     return Embed(fields.shape("shape"), fields.shape("offset"))
 
 
+def _scale_shift(fields: Fields, shape: Shape) -> Scale:
+    """A scale with a bias, such as batch norm; NIR's Scale has none."""
+    factor, bias = (fields.float32(name, fields.numbers(name)) for name in ("scale", "bias"))
+    return Scale(factor, bias)
+
+
 EXTENSIONS: Mapping[str, Callable[[Fields, Shape], Node]] = {
     "SigmaDelta": _sigma_delta,
     "Reshape": _reshape,
     "Permute": _permute,
     "Embed": _embed,
+    "ScaleShift": _scale_shift,
 }
 EXTENSION_FIELDS: Mapping[str, frozenset[str]] = {
     "SigmaDelta": frozenset({"threshold", "bias", *FLAGS}),
     "Reshape": frozenset({"shape"}),
     "Permute": frozenset({"axes"}),
     "Embed": frozenset({"shape", "offset"}),
+    "ScaleShift": frozenset({"scale", "bias"}),
 }

@@ -40,7 +40,7 @@ from spikeport.converters.read.hdf5 import Field
 from spikeport.converters.read.nir_file import RawNode
 from spikeport.converters.read.own_record import FORMAT, RECORD, neuron_metadata, nodes_hash
 from spikeport.converters.write.atomic import atomic_write
-from spikeport.converters.write.extensions import EXTENSION_WRITERS, extensions_used
+from spikeport.converters.write.extensions import extension, extensions_used
 from spikeport.converters.write.neurons import neuron_fields
 from spikeport.errors import OutputError, UnsupportedNodeError
 
@@ -133,17 +133,13 @@ def _raw(name: str, node: Node, network: Network, dialect: Dialect) -> tuple[Raw
     if isinstance(node, Delay):
         unit = {"steps": 1.0, "seconds": network.dt, "seconds_dt": network.dt**2}[dialect.tau_unit]
         return RawNode("Delay", {"delay": np.broadcast_to(node.steps, shape) * unit}), ()
-    if type(node) in EXTENSION_WRITERS:
-        return RawNode(*EXTENSION_WRITERS[type(node)](node)), ()
+    special = extension(node)
+    if special is not None:
+        return RawNode(*special), ()
     if type(node) not in _WRITERS:
         raise UnsupportedNodeError(f"node '{name}' is a {type(node).__name__}, which NIR has no word for. {_way(node)}")
-    if isinstance(node, Scale) and node.bias is not None:
-        raise UnsupportedNodeError(f"node '{name}' adds a bias, for which NIR's Scale has no place. {_FOLD_BIAS}")
     kind, fields = _WRITERS[type(node)](node, shape)
     return RawNode(kind, fields), ()
-
-
-_FOLD_BIAS = "Fold it into the weights beside it: spikeport convert does."
 
 
 def _way(node: Node) -> str:

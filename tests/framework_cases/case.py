@@ -116,7 +116,7 @@ def _exchange(network: Network, inputs: np.ndarray, recorded: Mapping[str, np.nd
         try:
             write_nir(network, path)
         except UnsupportedNodeError as error:
-            # NIR has no word for activations, max pools, scales with a bias (batch norm) and paddings.
+            # NIR has no word for activations and max pools.
             return str(error), ""
         again = read_nir(path)
         others = _by_nir(path)
