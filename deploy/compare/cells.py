@@ -74,7 +74,10 @@ def _neuron(cell: Cell, state: CellState, arrived: Floats) -> CellStep:
 
 def _decayed(cell: Cell, keep: Floats, state: Floats) -> Floats:
     kept = keep * state
-    return np.trunc(kept) if cell.registers.rounds else kept
+    if not cell.registers.rounds:
+        return kept
+    # What does not decay is not rounded: on the chip it is whole already.
+    return np.where(keep == 1.0, kept, np.trunc(kept))
 
 
 def _wrapped(cell: Cell, u: Floats) -> Floats:

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Registers:
-    """Which properties of the chip's registers a cell has: rounding toward zero, 24 bits."""
+    """Which properties of the chip's registers a cell has: decayed values rounded toward zero, 24 bits."""
 
     rounds: bool
     overflows: bool
