@@ -59,9 +59,8 @@ def with_bias_source(
     if not held:
         return dict(populations), dict(connections)
     bare = {n: replace(p, bias=np.zeros(())) if n in held else p for n, p in populations.items()}
-    source = replace(
-        memoryless("sigma_delta", (1,)), bias=np.ones(()), comparison=">=", max_spikes=LARGEST_MESSAGE
-    )
+    one, half = np.ones(()), np.full((), 0.5)
+    source = replace(memoryless("sigma_delta", (1,)), bias=one, threshold=half, max_spikes=LARGEST_MESSAGE)
     weights = {n: np.broadcast_to(p.bias, p.shape).reshape(-1, 1) for n, p in held.items()}
     added = {f"{BIAS_SOURCE}->{n}": Connection(BIAS_SOURCE, n, SparseWeights(csr_array(w))) for n, w in weights.items()}
     return {**bare, BIAS_SOURCE: source}, {**connections, **added}
