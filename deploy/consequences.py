@@ -50,19 +50,16 @@ class Consequences:
                 self._homes[s.population].append((core, s.start, s.stop))
         self._fan_out = {s.name: self._fan_out_table(s) for s in network.synapses.values()}
         self._reach = {name: self._reach_table(name) for name in network.populations}
+        self._home = {name: self._home_table(name) for name in network.populations}
 
     def homes(self, population: str) -> list[tuple[int, int, int]]:
         """(core, start, stop) for each slice of a population; inputs live outside the chip and have none."""
         return self._homes[population]
 
-    def reach(self, population: str) -> csr_array:
-        """(n, cores): 1 where a spike of the neuron sends a packet to the core."""
-        return self._reach[population]
-
     def of_a_spike(self, population: str) -> Iterator[Consequence]:
         """Spikes, packets that leave and enter, and after the delay and one step synaptic operations."""
         size = self._network.populations[population].size
-        home, reach = self._home_table(population), self._reach[population]
+        home, reach = self._home[population], self._reach[population]
         listeners = np.asarray(reach.sum(axis=1)).reshape(-1, 1)
         yield Consequence(("spikes", population), _column(np.ones(size, np.int64)))
         yield Consequence(("core_spikes", ""), home)
@@ -78,13 +75,17 @@ class Consequences:
     def of_work(self, p: Population) -> Iterator[Consequence]:
         """What a neuron with something to compute counts for."""
         yield Consequence(("active", p.name), _column(np.ones(p.size, np.int64)))
-        yield Consequence(("core_active", models_used(p)), self._home_table(p.name))
+        yield Consequence(("core_active", models_used(p)), self._home[p.name])
 
     def traffic(self, population: str, messages: Ints) -> Ints:
         """(cores + 1, cores) packets from core to core for ``messages`` (n,) of each neuron; inputs in the last row."""
         traffic = np.zeros((self.cores + 1, self.cores), np.int64)
-        for core, start, stop in self._homes[population] or [(self.cores, 0, len(messages))]:
-            traffic[core] += self._reach[population][start:stop].T @ messages[start:stop]
+        home, reach = self._home[population], self._reach[population]
+        if home.nnz:
+            sent = home.data * np.repeat(messages, np.diff(home.indptr))
+            traffic[:-1] = (csr_array((sent, home.indices, home.indptr), home.shape).T @ reach).toarray()
+        else:
+            traffic[-1] = messages @ reach
         return traffic
 
     def _fan_out_table(self, s: Synapses) -> csr_array:

@@ -14,7 +14,8 @@ from spikeport.converters.arithmetic import State, initial_state
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.schedule import Stage, reach
 from spikeport.deploy.backends.simulator.bounds import sends_payloads
-from spikeport.deploy.backends.simulator.census import Census, Span
+from spikeport.deploy.backends.simulator.census import Census
+from spikeport.deploy.backends.simulator.classes import Span
 from spikeport.deploy.backends.simulator.engine import Counters, EscapeError, Layer, Runner, States, Task
 from spikeport.deploy.backends.simulator.events import emit
 from spikeport.deploy.backends.simulator.stop import Watch

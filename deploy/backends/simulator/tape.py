@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork, Ints
-from spikeport.deploy.backends.simulator.census import Span
+from spikeport.deploy.backends.simulator.classes import Span
 
 
 class Tape:

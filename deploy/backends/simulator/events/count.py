@@ -15,46 +15,45 @@ Spikes: TypeAlias = tuple[Whole, Array, Array, Array]
 
 
 @kernel
-def count(
-    train: Spikes,
-    rows: Array,
-    limit: Array,
-    class_of: Array,
-    found: Array,
-    per_neuron: Array,
-    total: Array,
-) -> None:
-    """Count the spikes of a chunk: by class of neuron and step, by neuron, and with their payloads.
+def count(train: Spikes, rows: Array, limit: Array, per_neuron: Array, total: Array) -> None:
+    """Count the spikes of a chunk by neuron, and with their payloads.
 
     Args:
-        train: steps of history, starts, index, payload.
+        train: see `Spikes`.
         rows: (b,) samples, as rows of ``per_neuron`` and ``total``.
-        limit: (b,) only steps before it are counted by neuron and in total.
-        class_of: (n,) uint32 class of each neuron.
-        found: (b, K, C), set; nothing where C is 0.
+        limit: (b,) steps of the chunk that count.
         per_neuron: (B, n), added to.
         total: (B,) absolute payloads, added to.
     """
     history, starts, index, payload = train
     for b in range(rows.shape[0]):
         neurons, listed = per_neuron[rows[b]], index[b]
-        for s in range(starts.shape[1] - 1 - history):
+        steps = min(limit[b], starts.shape[1] - 1 - history)
+        first, stop = starts[b, history], starts[b, history + steps]
+        for k in range(first, stop):
+            neurons[np.uint32(listed[k])] += 1
+        if payload.shape[1]:
+            for k in range(first, stop):
+                total[rows[b]] += abs(payload[b, k])
+        else:
+            total[rows[b]] += stop - first
+
+
+@kernel
+def classify(train: Spikes, class_of: Array, found: Array) -> None:
+    """Set ``found`` (b, K, C) to the numbers of spikes by class (n,) of neuron and step."""
+    history, starts, index, _ = train
+    for b in range(found.shape[0]):
+        listed = index[b]
+        for s in range(found.shape[1]):
             first, stop = starts[b, history + s], starts[b, history + s + 1]
-            if found.shape[2] == 1:
-                found[b, s, 0] = stop - first
-            elif found.shape[2]:
-                classes = found[b, s]
+            classes = found[b, s]
+            if classes.shape[0] == 1:
+                classes[0] = stop - first
+            else:
                 classes[:] = 0
                 for k in range(first, stop):
                     classes[class_of[np.uint32(listed[k])]] += 1
-            if s < limit[b]:
-                for k in range(first, stop):
-                    neurons[np.uint32(listed[k])] += 1
-                if payload.shape[1]:
-                    for k in range(first, stop):
-                        total[rows[b]] += abs(payload[b, k])
-                else:
-                    total[rows[b]] += stop - first
 
 
 @kernel
@@ -93,3 +92,23 @@ def follow(train: Spikes, table: Table, rows: Array, start: Whole, steps: Whole,
                     step = start + s + after[at]
                     if step < block.shape[1]:
                         block[rows[b], step, column[at]] += amount[at]
+
+
+@kernel
+def tabulate(train: Spikes, class_of: Array, b: Whole, start: Whole, found: Array) -> None:
+    """Set ``found`` (K, C) to the numbers of spikes by class of sample ``b`` in steps from ``start`` on."""
+    history, starts, index, _ = train
+    for s in range(found.shape[0]):
+        row = found[s]
+        row[:] = 0
+        for k in range(starts[b, history + start + s], starts[b, history + start + s + 1]):
+            row[class_of[np.uint32(index[b, k])]] += 1
+
+
+@kernel
+def put(added: Array, columns: Array, row: Whole, start: Whole, block: Array) -> None:
+    """Add ``added`` (K, k) to columns of a sample of a block of counters, from step ``start`` on, as far as it goes."""
+    for s in range(min(added.shape[0], block.shape[1] - start)):
+        out = block[row, start + s]
+        for j in range(columns.shape[0]):
+            out[columns[j]] += np.int64(added[s, j])
