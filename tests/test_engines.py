@@ -11,7 +11,7 @@ import torch
 from busy_networks import busy_case, widened
 from random_networks import Case, random_case, same
 
-from spikeport.deploy.backends.simulator import auto, layer
+from spikeport.deploy.backends.simulator import auto, classes, layer
 from spikeport.deploy.backends.simulator import simulator as driver
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on
 from spikeport.deploy.backends.simulator.reference import simulate
@@ -110,6 +110,15 @@ def test_crowded_groups_are_tried_on_both_engines_and_stay_exact(monkeypatch: py
     run = found(case, "auto", chunk=4)
     assert differs(expected(case), run) == []
     assert any("measured: events" in choice.reason for choice in run.engines.values())
+
+
+@pytest.mark.parametrize(("few", "rate"), [(256, 0.05), (0, 0.0), (0, 1e9)])
+def test_every_way_of_booking_counts_the_same(few: int, rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classes, "FEW", few)
+    monkeypatch.setattr(classes, "RATE", rate)
+    for seed in (20, 21):
+        case = busy_case(seed)
+        assert differs(expected(case), found(case, "events", chunk=7)) == [], seed
 
 
 class Draw:
