@@ -156,6 +156,13 @@ def test_the_last_layers_delays_are_left_out_aloud_where_it_has_a_bias(net) -> N
     assert (finding.code, finding.where) == ("output-delay-dropped", "1 dense")
 
 
+def test_a_field_that_nobody_knows_is_named(net) -> None:  # type: ignore[no-untyped-def]
+    network = net(plain_input(1), dense([[2]], {**CUBA, "noise": 3}), {**dense([[2]]), "dropout": 0.5})
+    said = [(f.where, f.message) for f in network.findings if f.code == "field-ignored"]
+    assert [where for where, _ in said] == ["1 dense", "2 dense"]
+    assert said[0][1].endswith("here: neuron/noise.")
+
+
 def test_a_bias_gives_no_layer_a_head_start(net) -> None:  # type: ignore[no-untyped-def]
     slow = {**FAST, "vDecay": 0}
     bias = np.array([-30.0])

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from spikeport.converters.chip_network import Connectivity, Dense, Ints, Sparse
+from spikeport.converters.findings import Finding
 from spikeport.converters.network import Shape
 from spikeport.converters.read.netx.net_file import RawLayer
 from spikeport.converters.read.netx.neurons import (
@@ -52,6 +53,9 @@ def add_layer(program: Program, layer: RawLayer) -> None:
     if not program.last and layer.type != "input":
         _without_input(program, layer)
     _LAYERS[layer.type](program, layer)
+    if unread := sorted(set(layer.fields) - _FIELDS - (_DELAYED if layer.type in _WEIGHTED else frozenset())):
+        message = f"not read, since no release of SLAYER writes it here: {', '.join(unread)[:200]}."
+        program.findings.append(Finding("field-ignored", "warning", layer.name, message))
 
 
 def _without_input(program: Program, layer: RawLayer) -> None:
@@ -211,7 +215,14 @@ _LAYERS: Mapping[str, Callable[[Program, RawLayer], None]] = {
     "flatten": _flatten,
     "average": _average,
 }
-_UPWARD = "the chip has no form for it and lava-dl's own reader none either; replace it by pooling-free layers"
+_WEIGHTED = frozenset({"dense", "dense_rec", "conv", "pool"})
+_DELAYED = frozenset({"delay"})
+_OWN = "shape weight weight_rec bias inFeatures outFeatures inChannels outChannels kernelSize stride padding dilation groups"
+_NEURON = "type iDecay vDecay vThMant refDelay gradedSpike activation sigma_output weight_exp wgtExp"
+_TRAINING = "theta scaleRho tauRho messageBits"
+_FIELDS = frozenset(_OWN.split()) | {f"neuron/{field}" for field in f"{_NEURON} {_TRAINING}".split()}
+"""What is read, and what is known to say nothing more: sizes that weights have, too, and constants of training."""
+_UPWARD = "the chip has no form for it, and lava-dl's own reader none either; retrain without it"
 _REFUSED = {
     "convT": f"a transposed convolution: {_UPWARD}",
     "unpool": f"unpooling: {_UPWARD}",
