@@ -111,19 +111,18 @@ def small_run(tiny_omniglot: Path, tmp_path_factory: pytest.TempPathFactory):
     return trained("meta", settings, tiny_omniglot, tmp_path_factory.mktemp("run") / "anil")
 
 
-def test_many_episodes_at_once_learn_as_one_deployment_does(small_run) -> None:
+@pytest.mark.parametrize("most", [40, 40_000])
+def test_many_episodes_at_once_learn_as_one_deployment_does(most: int, small_run) -> None:
     run, recipe, _ = small_run
-    deployment = deploy_run(run, recipe, "loihi2", options=CompileOptions(split="never")).deployment
-    frames, task = split(run).test.flat(3), Task(5, 2, 4)
-    episodes = draw_episodes(6, 20, task, 4, 0)
-    name = plastic_layer(deployment).hidden
-    counts = deployment.run(frames, record=[name]).spikes[name].reshape(len(frames), 3, -1).sum(1)
-    layer = plastic_layer(with_room(deployment, int(counts.sum(1).max())))
-    weights, costs = learn_episodes(layer, layer.weights, counts, episodes, 3, OnChip(8, 0.2, 2))
-    turns = np.arange(10).reshape(5, 2).T.ravel()
-    single = [
-        learn(deployment, frames[i[turns]], episodes.support_labels[turns], Learning(0.2, 2)) for i in episodes.support
-    ]
+    given = deploy_run(run, recipe, "loihi2", options=CompileOptions(split="never")).deployment
+    deployment = with_room(given, most)
+    layer, frames = plastic_layer(deployment), split(run).test.flat(3)
+    assert (layer.synapses.weight_exp < 0) == (most == 40_000)
+    spikes = deployment.run(frames, record=[layer.hidden]).spikes[layer.hidden].reshape(len(frames), 3, -1)
+    episodes, turns = draw_episodes(6, 20, Task(5, 2, 4), 4, 0), np.arange(10).reshape(5, 2).T.ravel()
+    weights, costs = learn_episodes(layer, layer.weights, spikes, episodes, OnChip(8, 0.2, 2))
+    labels, how = episodes.support_labels[turns], Learning(0.2, 2)
+    single = [learn(deployment, frames[support[turns]], labels, how) for support in episodes.support]
     for together, alone in zip(weights, single, strict=True):
         assert np.array_equal(together, plastic_layer(alone.deployment).weights)
         assert not np.array_equal(together, layer.weights)
@@ -170,8 +169,8 @@ def test_the_chips_inner_loop_costs_little_accuracy_on_unseen_alphabets(shared_d
     in_floats = right(adapted(head, features, episodes, rate, 5), features, episodes)
     start = np.rint(head * hidden.layer.unit).astype(np.int64)
     for bits, allowed in ((8, 0.04), (6, 0.04), (4, 0.06)):
-        chip, _ = learnt(hidden.layer, start, hidden.counts, episodes, 5, OnChip(bits, rate / 5))
+        chip, _ = learnt(hidden.layer, start, hidden.spikes, episodes, OnChip(bits, rate / 5))
         assert chip > in_floats - allowed
         assert chip > 2.5 * 0.2
     assert abs(right(np.repeat(head[None], 300, 0), features, episodes) - 0.2) < 0.03
-    assert imprinted_on_chip(hidden.layer, hidden.counts, episodes) > 2.5 * 0.2
+    assert imprinted_on_chip(hidden.layer, hidden.spikes, episodes) > 2.5 * 0.2

@@ -21,7 +21,7 @@ from spikeport.deploy.learning.engine import (
     weight_range,
     weight_unit,
 )
-from spikeport.deploy.learning.layer import PlasticLayer
+from spikeport.deploy.learning.layer import UNIT_SHIFT, PlasticLayer
 from spikeport.deploy.learning.third_factor import THRESHOLD, errors, sent
 from spikeport.deploy.on_chip_learning import rule_for, to_grid
 from spikeport.errors import UnsupportedOnChipError
@@ -80,55 +80,72 @@ class OnChip:
 
 
 def learnt(
-    layer: PlasticLayer, start: Ints, counts: Ints, episodes: Episodes, steps: int, how: OnChip
+    layer: PlasticLayer, start: Ints, spikes: Ints, episodes: Episodes, how: OnChip
 ) -> tuple[float, LearningCosts]:
     """Accuracy and costs of the chip's inner loop, all episodes alike: `spikeport.deploy.on_chip_learning.learn` on a
     layer that is a plain sum, with support samples in turns, one of each class.
 
     Args:
-        layer: ``linear``, its weight_exp not negative.
+        layer: ``linear``, with room for any weights.
         start: (way, n) weights that every episode starts from.
-        counts: (B, n) hidden spikes of every sample.
-        steps: T.
+        spikes: (B, T, n) hidden spikes of every sample.
     """
     costs, good = LearningCosts(), 0.0
     for part in _chunks(episodes):
-        weights, spent = learn_episodes(layer, start, counts, part, steps, how)
+        weights, spent = learn_episodes(layer, start, spikes, part, how)
         costs = costs.plus(spent)
-        good += right(weights, counts, part) * len(part.support)
+        good += right_on_chip(layer, weights, spikes, part) * len(part.support)
     return good / len(episodes.support), costs
 
 
 def learn_episodes(
-    layer: PlasticLayer, start: Ints, counts: Ints, episodes: Episodes, steps: int, how: OnChip
+    layer: PlasticLayer, start: Ints, spikes: Ints, episodes: Episodes, how: OnChip
 ) -> tuple[Ints, LearningCosts]:
     """Weights (E, way, n) of episodes, and what it took."""
-    if not layer.linear or layer.synapses.weight_exp < 0:
+    if not layer.linear:
         raise UnsupportedOnChipError(f"{layer.synapses.name}: its answers are no plain sums, so each has to be run")
-    mode = layer.synapses.sign_mode
+    mode, steps = layer.synapses.sign_mode, spikes.shape[1]
     unit, impulse = weight_unit(how.bits, mode), impulse_for(steps)
     rate, rounding, costs = rule_for(how.rate, layer.unit, steps), Rounding(ROUNDING_SEED), LearningCosts()
     weights = np.repeat(to_grid(start, unit, layer)[None], len(episodes.support), 0)
     labels = np.broadcast_to(episodes.support_labels, episodes.support.shape)
     turns = np.arange(labels.shape[1]).reshape(episodes.task.way, -1).T.ravel()
-    trains = counts[episodes.support]
+    trains = spikes.sum(1)[episodes.support]
     x1 = np.minimum(impulse * trains, TRACE_MAX)
     for _ in range(how.passes):
-        scores = trains @ np.swapaxes(weights, 1, 2) / layer.unit
-        y1 = sent(errors(scores, labels, steps), how.threshold)
+        y1 = sent(errors(_scores(layer, weights, spikes, episodes.support), labels, steps), how.threshold)
         for i in turns:
             before, weights = weights, update(weights, product(x1[:, i], y1[:, i], rate), rounding.next(), unit, mode)
             costs = costs.plus(epoch_costs(before, weights, x1[:, i], y1[:, i], int(trains[:, i].sum()), 2))
     return weights, costs
 
 
-def imprinted_on_chip(layer: PlasticLayer, counts: Ints, episodes: Episodes, bits: int = 8) -> float:
+def right_on_chip(layer: PlasticLayer, weights: Ints, spikes: Ints, episodes: Episodes) -> float:
+    """Share of query samples that weights (E, way, n) get right on hidden spikes (B, T, n) of all samples."""
+    return float(np.mean(_scores(layer, weights, spikes, episodes.query).argmax(-1) == episodes.query_labels))
+
+
+def _scores(layer: PlasticLayer, weights: Ints, spikes: Ints, index: Ints) -> Floats:
+    """Last readings (E, S, way) in trained units of the samples ``index`` (E, S): `PlasticLayer.sums` for many heads.
+
+    In float64, which holds these integers exactly and multiplies them faster. Where nothing is shifted out, the steps
+    add up before the product.
+    """
+    exponent = layer.synapses.weight_exp
+    steps = [spikes.sum(1)] if exponent >= 0 else np.moveaxis(spikes, 1, 0)
+    heads, total = np.swapaxes(weights, 1, 2).astype(np.float64), np.zeros(())
+    for step in steps:
+        total = total + np.floor(step[index].astype(np.float64) @ heads * 2.0**exponent)
+    return np.asarray(total * 2.0**UNIT_SHIFT / layer.output.scale)
+
+
+def imprinted_on_chip(layer: PlasticLayer, spikes: Ints, episodes: Episodes, bits: int = 8) -> float:
     """Accuracy of imprinted weights rounded to ``bits``, each episode's largest filling the format."""
     unit = weight_unit(bits, layer.synapses.sign_mode)
     _, high = weight_range(unit, layer.synapses.sign_mode)
-    heads = prototypes(counts, episodes)
+    heads = prototypes(spikes.sum(1), episodes)
     scaled = heads * high / heads.max((1, 2), keepdims=True)
-    return right(to_grid(np.rint(scaled).astype(np.int64), unit, layer), counts, episodes)
+    return right_on_chip(layer, to_grid(np.rint(scaled).astype(np.int64), unit, layer), spikes, episodes)
 
 
 def _chunks(episodes: Episodes) -> Iterator[Episodes]:

@@ -89,10 +89,10 @@ class Seed:
 
 @dataclass(frozen=True)
 class Hidden:
-    """The deployed body on all test samples: its last layer, and spike counts (B, n) of the layer before it."""
+    """The deployed body on all test samples: its last layer, and the spikes (B, T, n) of the layer before it."""
 
     layer: PlasticLayer
-    counts: Ints
+    spikes: Ints
 
 
 def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Reproduction:
@@ -137,22 +137,22 @@ def _hidden(deployed: Deployed, run: RunFolder[MetaConfig]) -> Hidden:
     name = plastic_layer(deployed.deployment).hidden
     frames = split(run).test.flat(run.config.steps)
     spikes = deployed.deployment.run(frames, record=[name]).spikes[name]
-    counts = spikes.reshape(*spikes.shape[:2], -1).sum(1)
-    return Hidden(plastic_layer(with_room(deployed.deployment, int(counts.sum(1).max()))), counts)
+    spikes = spikes.reshape(*spikes.shape[:2], -1)
+    return Hidden(plastic_layer(with_room(deployed.deployment, int(spikes.sum((1, 2)).max()))), spikes)
 
 
 def _chip_rows(
     run: RunFolder[MetaConfig], hidden: Mapping[str, Hidden], episodes: Episodes
 ) -> tuple[dict[str, float], LearningCosts]:
     """Everything on the chip, and what the 8-bit inner loop took."""
-    learner, steps = trained_learner(run), run.config.steps
+    learner = trained_learner(run)
     anil = hidden["anil"]
     start = np.rint(learner.head.detach().numpy() * anil.layer.unit).astype(np.int64)
     rate = learner.log_rates[0].exp().item() / len(episodes.support_labels)
-    done = {b: learnt(anil.layer, start, anil.counts, episodes, steps, OnChip(b, rate, PASSES)) for b in BITS}
+    done = {b: learnt(anil.layer, start, anil.spikes, episodes, OnChip(b, rate, PASSES)) for b in BITS}
     rows = {on_chip(bits): accuracy for bits, (accuracy, _) in done.items()}
     rows |= {
-        imprint_on_chip(name): imprinted_on_chip(hidden[mode].layer, hidden[mode].counts, episodes)
+        imprint_on_chip(name): imprinted_on_chip(hidden[mode].layer, hidden[mode].spikes, episodes)
         for name, mode in (("ANIL", "anil"), ("supervised", "supervised"))
     }
     return rows, done[BITS[0]][1]
