@@ -217,10 +217,12 @@ _LAYERS: Mapping[str, Callable[[Program, RawLayer], None]] = {
 }
 _WEIGHTED = frozenset({"dense", "dense_rec", "conv", "pool"})
 _DELAYED = frozenset({"delay"})
-_OWN = "shape weight weight_rec bias inFeatures outFeatures inChannels outChannels kernelSize stride padding dilation groups"
+_SIZES = "inFeatures outFeatures inChannels outChannels kernelSize stride padding dilation groups"
 _NEURON = "type iDecay vDecay vThMant refDelay gradedSpike activation sigma_output weight_exp wgtExp"
 _TRAINING = "theta scaleRho tauRho messageBits"
-_FIELDS = frozenset(_OWN.split()) | {f"neuron/{field}" for field in f"{_NEURON} {_TRAINING}".split()}
+_FIELDS = frozenset(f"shape weight weight_rec bias {_SIZES}".split()) | {
+    f"neuron/{field}" for field in f"{_NEURON} {_TRAINING}".split()
+}
 """What is read, and what is known to say nothing more: sizes that weights have, too, and constants of training."""
 _UPWARD = "the chip has no form for it, and lava-dl's own reader none either; retrain without it"
 _REFUSED = {
