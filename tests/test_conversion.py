@@ -162,8 +162,10 @@ def test_work_is_counted_by_synapses() -> None:
     # conv2 reads the averages of 2x2 neurons each: its kernels grow to 6x6 with stride 2.
     assert done.multiply_accumulates == 4 * 2 * 16 * 16 + 6 * 4 * 14 * 14 + 54 * 5
     assert done.neurons == 4 * 36 + 54
-    active = float((levels["relu1"].counts.sum()) / (len(DATA) * 144))
-    assert done.message_synops == pytest.approx(4 * 2 * 256 + active * 6 * 4 * 196, rel=1e-6)
+    # A pixel of an inner 2x2 block is read by 3x3 windows of six channels, one at a corner by 2x2.
+    reach = 6 * np.outer([2, 2, 3, 3, 2, 2], [2, 2, 3, 3, 2, 2]).ravel()
+    active = (levels["relu1"].active / len(DATA)).reshape(4, 36)
+    assert done.message_synops == pytest.approx(4 * 2 * 256 + float((active * reach).sum()), rel=1e-6)
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------

@@ -131,6 +131,19 @@ def test_the_chip_gives_nearly_the_same_outputs(network: Network) -> None:
     assert not said & {"overflow", "state-overflow", "weights-rounded", "bias-rounded", "low-agreement"}
 
 
+@pytest.mark.parametrize("network", [plain(), branched()])
+def test_biases_come_with_the_first_frame_and_start_no_wave(network: Network) -> None:
+    converted, frames = made(network, 0.01), sequence(8, 1)
+    deployment = compile_network(converted, "loihi2", frames)
+    run = deployment.run(frames, record="all")
+    trained = run_float(converted, frames, record=["relu1", "relu2"]).spikes
+    for name in ("relu1", "relu2"):
+        assert np.mean((run.spikes[name] != 0) == (trained[name] != 0)) > 0.97
+        every_step = run.activity.populations[name].spikes.sum()
+        assert every_step == np.count_nonzero(run.spikes[name])
+    assert run.activity.populations["bias~"].spikes.sum() == len(frames)
+
+
 def test_weights_keep_their_bits_through_depth() -> None:
     rng = np.random.default_rng(0)
     layers = []

@@ -108,7 +108,7 @@ def _weights(name: str, network: Network, source: str) -> FloatMap:
         case Linear(weight):
             return DenseMap(as_double(weight))
         case Conv():
-            return _conv_map(node, network.shapes[source], network.shapes[name])
+            return conv_map(node, network.shapes[source], network.shapes[name])
         case SparseMap(matrix):
             return SparseWeights(csr_array(matrix.astype(np.float64)))
     raise ModelError(f"{name}: a {type(node).__name__} is still in the graph; run the pass fold first.")
@@ -126,7 +126,7 @@ def _constant(name: str, network: Network, target: FloatPopulation) -> NDArray[n
     return np.broadcast_to(as_double(bias).reshape(-1, *[1] * (len(shape) - 1)), shape).reshape(-1)
 
 
-def _conv_map(conv: Conv, source: Shape, target: Shape) -> ConvMap:
+def conv_map(conv: Conv, source: Shape, target: Shape) -> ConvMap:
     """A 1-d convolution is a 2-d one of height 1."""
     flat = conv.weight.ndim == 3
 

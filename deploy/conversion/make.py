@@ -109,5 +109,5 @@ def _thresholds(levels: Mapping[str, Levels], units: Mapping[str, Array], option
 
 def _layer(network: Network, name: str, unit: Array, levels: Levels) -> LayerConversion:
     size = int(np.prod(network.shapes[name]))
-    active = float(levels.counts.sum() / max(levels.values * len(levels.top), 1))
+    active = float(levels.active.sum() / max(levels.samples * size, 1))
     return LayerConversion(size, float(unit.min()), float(unit.max()), active)

@@ -27,13 +27,17 @@ class Levels:
         shape: of the activation, one sample; its first axis counts channels.
         top: (C,) largest value of each channel.
         counts: (C, BINS) values in each of BINS equal parts of 0 .. top.
-        values: how many values each channel gave, zeros included.
+        samples: how many were seen.
+        active: (n,) how many samples each neuron was above zero in.
+        total: (n,) sum of each neuron's values.
     """
 
     shape: Shape
     top: Floats
     counts: NDArray[np.int64]
-    values: int = 0
+    samples: int
+    active: NDArray[np.int64]
+    total: Floats
 
     @property
     def centres(self) -> Floats:
@@ -43,7 +47,8 @@ class Levels:
 
 def empty(shape: Shape, top: Floats) -> Levels:
     """No values yet; ``top`` (C,) as found in a first pass over the data (`tops`)."""
-    return Levels(shape, top, np.zeros((len(top), BINS), np.int64))
+    size = int(np.prod(shape))
+    return Levels(shape, top, np.zeros((len(top), BINS), np.int64), 0, np.zeros(size, np.int64), np.zeros(size))
 
 
 def tops(values: Array) -> Floats:
@@ -58,7 +63,14 @@ def counted(levels: Levels, values: Array) -> Levels:
     place = np.clip(rows * scale[:, None], 0, BINS - 1).astype(np.int64)
     flat = (place + np.arange(len(rows))[:, None] * BINS)[rows > 0]
     found = np.bincount(flat, minlength=levels.counts.size).reshape(levels.counts.shape)
-    return replace(levels, counts=levels.counts + found, values=levels.values + rows.shape[1])
+    flat_values = np.maximum(values.reshape(len(values), -1), 0)
+    return replace(
+        levels,
+        counts=levels.counts + found,
+        samples=levels.samples + len(values),
+        active=levels.active + np.count_nonzero(flat_values, axis=0),
+        total=levels.total + flat_values.sum(0, dtype=np.float64),
+    )
 
 
 def percentile(levels: Levels, share: float, per_channel: bool) -> Floats:

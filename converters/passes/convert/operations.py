@@ -12,10 +12,14 @@ from math import prod
 
 import numpy as np
 
+from spikeport.converters.chip_network import Ints
+from spikeport.converters.connectivity import fan_out
 from spikeport.converters.network import Array, Conv, Linear, Network, Node, Output, Shape, SparseMap
-from spikeport.converters.passes.convert.levels import Levels
+from spikeport.converters.passes.convert.levels import Floats, Levels
 from spikeport.converters.passes.fold import fold
-from spikeport.converters.passes.fold_matrix import axis_taps
+from spikeport.converters.passes.fold_paths import is_population
+from spikeport.converters.passes.lower_connections import conv_map
+from spikeport.converters.passes.quantize.weights import with_integers
 
 
 @dataclass(frozen=True)
@@ -50,57 +54,53 @@ def operations(
         units: of every activation: what a spike stands for.
         thresholds: of every activation and input, in its units: the smallest change that is sent.
     """
-    reached = _synapses_out(network)
-    rate = {n: _rate(levels[n], units.get(n, np.ones(()))) for n in levels}
+    reached = _fan_outs(network)
+    rate = {n: _rates(levels[n], units.get(n, np.ones(()))) for n in levels}
     sent = {n: _sent(levels[n], units.get(n, np.ones(())), thresholds[n]) for n in levels}
-    size = {n: prod(network.shapes[n]) for n in levels}
     return Operations(
-        neurons=sum(size[n] for n in levels if n not in network.inputs),
-        multiply_accumulates=sum(reached.values()),
-        spikes_per_step=sum(rate[n] * size[n] for n in levels),
-        synops_per_step=sum(rate[n] * reached[n] for n in levels),
-        messages=sum(sent[n] * size[n] for n in levels),
-        message_synops=sum(sent[n] * reached[n] for n in levels),
+        neurons=sum(prod(network.shapes[n]) for n in levels if n not in network.inputs),
+        multiply_accumulates=sum(int(out.sum()) for out in reached.values()),
+        spikes_per_step=float(sum(rate[n].sum() for n in levels)),
+        synops_per_step=float(sum(rate[n] @ reached[n] for n in levels)),
+        messages=float(sum(sent[n].sum() for n in levels)),
+        message_synops=float(sum(sent[n] @ reached[n] for n in levels)),
     )
 
 
-def _synapses_out(network: Network) -> dict[str, int]:
-    """Synapses that leave each population; a way without weights is one synapse per neuron, to an output none."""
+def _fan_outs(network: Network) -> dict[str, Ints]:
+    """Synapses that leave each neuron, (n,); a way without weights is one synapse, one to an output is none."""
     folded = fold(network).result
-    found = dict.fromkeys(folded.nodes, 0)
+    found = {n: np.zeros(prod(folded.shapes[n]), np.int64) for n in folded.nodes if is_population(folded, n)}
     for edge in folded.edges:
-        node, source = folded.nodes[edge.target], folded.shapes[edge.source]
-        if isinstance(node, Linear | Conv | SparseMap):
-            found[edge.source] += _synapses(node, source, folded.shapes[edge.target])
-        elif not isinstance(node, Output) and not isinstance(folded.nodes[edge.source], Linear | Conv | SparseMap):
-            found[edge.source] += prod(source)
+        if edge.source in found:
+            node, target = folded.nodes[edge.target], folded.shapes[edge.target]
+            found[edge.source] += _fan_out(node, folded.shapes[edge.source], target)
     return found
 
 
-def _synapses(node: Node, source: Shape, target: Shape) -> int:
+def _fan_out(node: Node, source: Shape, target: Shape) -> Ints:
     match node:
         case Linear(weight):
-            return int(weight.size)
+            return np.full(prod(source), weight.shape[0], np.int64)
         case SparseMap(matrix):
-            return int(matrix.nnz)
-        case Conv(weight, _, stride, padding, dilation, _):
-            axes = zip(source[1:], target[1:], weight.shape[2:], stride, padding, dilation, strict=True)
-            return int(prod(weight.shape[:2]) * prod(axis_taps(*axis).shape[1] for axis in axes))
-    return 0
+            return np.bincount(matrix.indices, minlength=prod(source)).astype(np.int64)
+        case Conv():
+            kernels = conv_map(node, source, target)
+            return fan_out(with_integers(kernels, np.zeros(kernels.weight.shape, np.int64)), 0, prod(target))
+        case Output():
+            return np.zeros(prod(source), np.int64)
+    return np.ones(prod(source), np.int64)
 
 
-def _rate(levels: Levels, unit: Array) -> float:
-    """Mean spikes per neuron and step."""
-    relative = np.minimum(levels.centres / _rows(levels, unit), 1.0)
-    return float((relative * levels.counts).sum() / max(levels.values * len(levels.top), 1))
+def _rates(levels: Levels, unit: Array) -> Floats:
+    """Spikes per step of each neuron, (n,)."""
+    level = np.broadcast_to(unit, levels.shape).reshape(-1)
+    return np.asarray(np.minimum(levels.total / max(levels.samples, 1) / level, 1.0))
 
 
-def _sent(levels: Levels, unit: Array, threshold: float) -> float:
-    """Share of neurons that send in the first frame."""
-    large = levels.centres / _rows(levels, unit) >= threshold
-    return float((large * levels.counts).sum() / max(levels.values * len(levels.top), 1))
-
-
-def _rows(levels: Levels, unit: Array) -> Array:
-    """``unit`` for each channel, (C, 1)."""
-    return np.broadcast_to(unit, levels.shape).reshape(len(levels.top), -1)[:, :1]
+def _sent(levels: Levels, unit: Array, threshold: float) -> Floats:
+    """Share of samples in which each neuron sends in the first frame, (n,): of those above zero, its channel's share."""
+    level = np.broadcast_to(unit, levels.shape).reshape(len(levels.top), -1)[:, :1]
+    large = (levels.counts * (levels.centres / level >= threshold)).sum(1) / np.maximum(levels.counts.sum(1), 1)
+    pixels = len(levels.active) // len(levels.top)
+    return np.asarray(levels.active / max(levels.samples, 1) * np.repeat(large, pixels))
