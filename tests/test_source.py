@@ -1,6 +1,7 @@
 """A file is what it holds, not what it is called; options that do not belong to it are refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,7 @@ import torch
 
 import spikeport
 from spikeport.converters.build import leaky, sequential
-from spikeport.converters.network import Activation, Flatten, Linear, Network
+from spikeport.converters.network import Activation, Flatten, Linear, Network, Neuron
 from spikeport.converters.read.source import kind_of_file, read
 from spikeport.converters.write.nir import write_nir
 from spikeport.deploy.cli.main import main
@@ -113,3 +114,18 @@ def test_a_conventional_network_is_sent_to_convert(
     monkeypatch.setattr("spikeport.converters.read.source.read", lambda *_, **__: conventional())
     assert main(command.format("model.nir", "model.nir").split()) == 3
     assert "Convert the network first: spikeport convert model.nir --to spiking" in capsys.readouterr().err
+
+
+def test_every_neuron_that_the_chip_refuses_is_named_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weight = np.ones((3, 3), np.float32)
+    endless = leaky(0.9, reset="none")
+    layers = [("a", Linear(weight)), ("first", endless), ("b", Linear(weight)), ("second", endless)]
+    nodes = sequential(layers, (3,), 1e-3).nodes
+    unreset = {n: replace(node, reset="none") if isinstance(node, Neuron) else node for n, node in nodes.items()}
+    write_nir(replace(sequential(layers, (3,), 1e-3), nodes=unreset), tmp_path / "a.nir")
+    assert main(["inspect", str(tmp_path / "a.nir"), "--json", "-"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [f["message"].count("without any reset") for f in record["becomes"]["findings"]] == [2]
+    assert all(f"{name}: spikes without any reset" in record["becomes"]["refused"] for name in ("first", "second"))

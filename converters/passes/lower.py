@@ -52,6 +52,8 @@ from spikeport.hw_profiles.profile import Profile
 Findings = list[Finding]
 MOST_SPIKES = 1 << 17
 """More thresholds than this do not fit into 24 bits."""
+MOST_REFUSALS = 20
+"""So many refused neurons are named in one message."""
 ZERO = np.zeros(())
 
 
@@ -61,7 +63,7 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
     ``code``: what the input populations send.
 
     Raises:
-        UnsupportedOnChipError: a neuron whose behaviour the chip cannot be given.
+        UnsupportedOnChipError: neurons whose behaviour the chip cannot be given, all of them at once.
         ModelError: a graph that `fold` should not have passed on.
     """
     refuse_conventional(network)
@@ -69,8 +71,14 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
     findings: Findings = []
     populations: dict[str, FloatPopulation] = {}
     connections: dict[str, Connection] = {}
+    refused: list[str] = []
     for name in (*network.inputs, *network.neurons, *network.units, *_readouts(network)):
-        populations[name] = _population(name, network, profile, code, findings)
+        try:
+            populations[name] = _population(name, network, profile, code, findings)
+        except UnsupportedOnChipError as error:
+            refused.append(str(error))
+    if refused:
+        raise UnsupportedOnChipError(_all_of(refused))
     for name, population in populations.items():
         if population.model != "input":
             arriving, constant = connections_into(name, network, population)
@@ -80,6 +88,12 @@ def lower(network: Network, profile: Profile, code: InputCode = PLAIN_SPIKES) ->
     outputs = tuple(_output_population(name, network) for name in network.outputs)
     circuit = Circuit(populations, connections, network.inputs, outputs, network.dt)
     return Outcome(circuit, tuple(findings))
+
+
+def _all_of(refused: list[str]) -> str:
+    """Every refusal at once; each already begins with its neuron's name."""
+    more = [f"... and {len(refused) - MOST_REFUSALS} more"] if len(refused) > MOST_REFUSALS else []
+    return "\n  ".join([*refused[:MOST_REFUSALS], *more])
 
 
 def refuse_conventional(network: Network, model: str = "MODEL") -> None:

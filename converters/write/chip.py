@@ -13,6 +13,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.arithmetic import initial_state, update
 from spikeport.converters.chip_network import ChipNetwork, Population
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import (
@@ -34,8 +35,9 @@ from spikeport.converters.passes.infer import infer
 from spikeport.converters.read.dialects import Dialect, parse_dialect
 from spikeport.converters.read.neurons import neuron_of
 from spikeport.converters.write.chip_maps import FloatConnection, float_connection, joined, unsaid
-from spikeport.converters.write.chip_neurons import float_neuron
+from spikeport.converters.write.chip_neurons import float_neuron, message_worth
 from spikeport.converters.write.neurons import neuron_fields
+from spikeport.errors import UnsupportedNodeError
 
 Floats = NDArray[np.float64]
 
@@ -59,9 +61,13 @@ def dequantized(chip: ChipNetwork, dialect: str = "nir", input_unit: float = 1.0
         float_connection(name, groups, *_ends(chip, groups[0].source, groups[0].target), input_unit)
         for name, groups in joined(tuple(chip.synapses.values())).items()
     ]
+    heard = {c.target for c in connections}
+    once = {n: _sent_once(p) for n, p in chip.populations.items() if p.model == "sigma_delta" and n not in heard}
     for name, population in chip.populations.items():
-        into = [c for c in connections if c.target == name]
-        work.add_population(population, into)
+        if name not in once:
+            into = [c for c in connections if c.target == name]
+            constants = [_applied(c, once[c.source]) for c in into if c.source in once]
+            work.add_population(population, [c for c in into if c.source not in once], constants)
     for name in chip.outputs:
         work.add_output(name)
     for name, groups in joined(tuple(chip.synapses.values())).items():
@@ -73,6 +79,22 @@ def dequantized(chip: ChipNetwork, dialect: str = "nir", input_unit: float = 1.0
 
 def _ends(chip: ChipNetwork, source: str, target: str) -> tuple[Population, Population]:
     return chip.populations[source], chip.populations[target]
+
+
+def _sent_once(p: Population) -> Floats:
+    """What a unit that hears nothing announces at its start, (n,) in trained units: the biases of others."""
+    first = update(p, initial_state(p, 1), np.zeros((1, p.size), np.int64))
+    return np.asarray(first.spikes[0] * message_worth(p), np.float64)
+
+
+def _applied(c: FloatConnection, sent: Floats) -> Floats:
+    match c.node:
+        case Linear(weight):
+            return np.asarray(weight @ sent, np.float64)
+        case Scale(factor):
+            return np.asarray(factor.reshape(-1) * sent, np.float64)
+        case Conv():
+            raise UnsupportedNodeError(f"{c.name}: biases through a convolution cannot be written.")
 
 
 class _Builder:
@@ -87,8 +109,8 @@ class _Builder:
         loops = [loop for loop in nx.strongly_connected_components(graph) if len(loop) > 1]
         self.loop_of = {name: i for i, loop in enumerate(loops) for name in loop}
 
-    def add_population(self, p: Population, into: Sequence[FloatConnection]) -> None:
-        """The population's node, the maps before it, and what joins them."""
+    def add_population(self, p: Population, into: Sequence[FloatConnection], constants: Sequence[Floats]) -> None:
+        """The population's node, the maps before it, and what joins them; ``constants`` add to a unit's bias."""
         if p.model == "input":
             self.nodes[p.name] = Input(p.shape)
             return
@@ -97,6 +119,9 @@ class _Builder:
         node, gain, constant = made.node, np.ones(()), made.constant
         if isinstance(node, Neuron):
             node, gain = self._spoken(p, node)
+        elif constants:
+            total = np.add.reduce(constants).reshape(p.shape)
+            node = replace(node, bias=(node.bias + total).astype(np.float32))
         for connection in into:
             mapped, constant = _with_constant(_scaled(connection, 1 / gain), constant / gain)
             constant = constant * gain

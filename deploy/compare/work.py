@@ -72,7 +72,7 @@ class Work:
         self.ends = {name: self._tally() for name in ("trained", "chip", "exact")}
         self.alone = [self._between(e, frozenset({e}), self.off, self.ends["exact"]) for e in tried]
         self.without = [self._between(e, ALL - {e}, self.on, self.ends["chip"]) for e in tried]
-        self.layers = {name: self._layer(name) for name in self.off.cells}
+        self.layers = {name: self._layer(name) for name in self.off.cells if name in pair.network.nodes}
         self.spiking = [name for name, layer in self.layers.items() if layer.sends == "spikes"]
         self.sending = [name for name, layer in self.layers.items() if layer.sends != "nothing"]
 
