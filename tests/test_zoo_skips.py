@@ -167,16 +167,16 @@ def test_search_of_other_settings_is_refused(tmp_path: Path) -> None:
         Search(tmp_path, {"depth": 3})
 
 
-def double(candidate: Candidate) -> Tried:
-    return tried(matrix=candidate.matrix)
-
-
 @pytest.mark.slow
 def test_candidates_are_tried_side_by_side_on_dask(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    candidates = [Candidate(text, {}, tmp_path, tmp_path, "loihi2") for text in ("000", "001", "000")]
-    with team(2, double) as attempt_all:
-        assert [t.matrix for t in attempt_all(candidates)] == ["000", "001", "000"]
+    texts = ["000/000/000", "001/000/000", "000/000/000"]
+    candidates = [Candidate(text, QUICK, tmp_path, tmp_path, "loihi2") for text in texts]
+    with team(2) as attempt_all:
+        beside = attempt_all(candidates)
+    with team(1) as attempt_all:
+        assert attempt_all(candidates) == beside
+    assert [t.matrix for t in beside] == texts
 
 
 def test_validation_samples_are_in_no_other_part(tmp_path: Path) -> None:

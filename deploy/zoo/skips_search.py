@@ -20,7 +20,6 @@ from spikeport.models.training.config import read_config
 
 SAMPLERS = ("gp", "tpe", "random")
 GOALS = ("score", "pareto")
-Attempt: TypeAlias = Callable[[Candidate], Tried]
 Progress: TypeAlias = Callable[[int, int], None]
 FIRST_RANDOM = 6
 """Trials drawn at random before a sampler learns from them."""
@@ -115,14 +114,14 @@ def search(
 
 
 @contextmanager
-def team(workers: int, job: Attempt = attempt) -> Iterator[Callable[[Sequence[Candidate]], list[Tried]]]:
-    """Does ``job`` for several candidates, in as many processes; equal candidates are done once.
+def team(workers: int) -> Iterator[Callable[[Sequence[Candidate]], list[Tried]]]:
+    """Attempts several candidates, in as many processes; equal candidates are attempted once.
 
     Raises:
         BackendError: more than one worker, and Dask is not installed.
     """
     if workers == 1:
-        yield lambda candidates: _once(candidates, lambda different: [job(c) for c in different])
+        yield lambda candidates: _once(candidates, lambda different: [attempt(c) for c in different])
         return
     try:
         dask: Any = import_module("distributed")
@@ -132,7 +131,7 @@ def team(workers: int, job: Attempt = attempt) -> Iterator[Callable[[Sequence[Ca
         dask.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
         dask.Client(cluster) as client,
     ):
-        yield lambda candidates: _once(candidates, lambda different: client.gather(client.map(job, different)))
+        yield lambda candidates: _once(candidates, lambda different: client.gather(client.map(attempt, different)))
 
 
 def _once(candidates: Sequence[Candidate], job: Callable[[list[Candidate]], list[Tried]]) -> list[Tried]:
