@@ -83,7 +83,7 @@ METHODS: Mapping[str, Method] = {
             paper="Benmeziane et al. 2023, arXiv:2303.13563",
             data="scikit-learn's digits and N-MNIST",
             published="+8 % accuracy on average on CIFAR10-DVS and DVS128 Gesture by optimised skips",
-            reproduced="3 seeds: digits 97.6 % with DSC n=4, 97.1 with ASC n=4 (plain 95.1); N-MNIST 87.9 and 88.0 (81.3); "
+            reproduced="3 seeds: digits 97.6 % with DSC n=4, 97.1 with ASC n=4, plain 95.1; N-MNIST 87.9, 88.0, 81.3; "
             "chip = integer twin in every logit, without delays over 99 % of them change; a search ties with random",
             home="spikeport.models.skips.recipe",
         ),
