@@ -40,7 +40,7 @@ def assemble(pair: Pair, effects: Effects) -> Program:
 def _cell(name: str, p: FloatPopulation, pair: Pair, effects: Effects) -> Cell:
     chip = pair.chip.populations[name]
     registers = Registers("rounding" in effects, "overflow" in effects)
-    unit = chip.scale if registers.rounds or registers.overflows else 1.0
+    unit = chip.scale if registers.counted else 1.0
     trained = pair.ideal.get(name, IdealNeuron(p, float(p.max_spikes), False, ()))
     cell = _as_trained(trained, unit, registers)
     leaks = cell.model not in SIGMA_DELTA
@@ -50,7 +50,7 @@ def _cell(name: str, p: FloatPopulation, pair: Pair, effects: Effects) -> Cell:
         cell = replace(cell, keep_u=_kept(chip.du + DS_OFFSET), keep_v=_kept(chip.dv))
     if "thresholds" in effects:
         cell = _with_chip_levels(cell, p, chip)
-    if unit != 1.0:
+    if registers.counted:
         cell = replace(cell, message_exp=chip.state_exp)
     cell = replace(cell, bias=_bias(cell, p, chip, effects))
     return _started(cell, p, chip, effects) if "pipeline" in effects else cell
@@ -219,7 +219,7 @@ def _accumulated(target: Cell, chip: Population) -> float:
 
 def _payloads(source: Cell | None, chip: Population) -> float:
     """How many of the chip's payload units the cell's messages are; exactly 1 where it counts in chip units."""
-    if source is None or source.model not in SIGMA_DELTA or source.unit == chip.scale:
+    if source is None or source.model not in SIGMA_DELTA or source.registers.counted:
         return 1.0
     return source.message * chip.scale / 2.0**chip.state_exp
 

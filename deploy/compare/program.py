@@ -27,6 +27,11 @@ class Registers:
     rounds: bool
     overflows: bool
 
+    @property
+    def counted(self) -> bool:
+        """Whether u and v have to count in the chip's own units."""
+        return self.rounds or self.overflows
+
 
 @dataclass(frozen=True)
 class Cell:
