@@ -159,8 +159,9 @@ def test_a_spiking_output_learns_by_running_the_whole_network() -> None:
     assert right(learnt, *three_classes(3, 20)) > 0.8
 
 
-def test_sums_without_simulation_equal_the_simulator() -> None:
-    deployment, (data, _) = deployed(), three_classes(4)
+@pytest.mark.parametrize("bias", [False, True])
+def test_sums_without_simulation_equal_the_simulator(bias: bool) -> None:
+    deployment, (data, _) = deployed(bias=bias), three_classes(4)
     layer, rng = plastic_layer(deployment), np.random.default_rng(0)
     weights = 2 * rng.integers(-128, 128, layer.weights.shape)
     run = with_weights(deployment, layer, weights).run(data, record=[layer.hidden])
@@ -181,8 +182,8 @@ def test_room_for_other_weights_changes_no_answer_and_no_sum_is_clipped() -> Non
     assert with_weights(deployment, plastic_layer(deployment), full).run(data).activity.populations["3"].v_clips > 0
 
 
-def test_a_bias_makes_the_answers_come_from_the_simulator() -> None:
-    assert not plastic_layer(deployed(bias=True)).linear
+def test_a_decay_makes_the_answers_come_from_the_simulator() -> None:
+    assert not plastic_layer(deployed(Integrator(0.9))).linear
 
 
 def test_nothing_is_written_where_no_error_reaches_the_threshold() -> None:

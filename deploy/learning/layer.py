@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.arithmetic import clip24, shift, wrap24
+from spikeport.converters.arithmetic import bias, clip24, shift, wrap24
 from spikeport.converters.chip_network import ChipNetwork, Dense, Ints, Population, Synapses
 from spikeport.converters.circuit import SIGMA_DELTA
 from spikeport.deploy.deployment import Deployment
@@ -49,12 +49,21 @@ class PlasticLayer:
         """Weight units per unit of a trained weight."""
         return float(self.output.scale / 2.0 ** (UNIT_SHIFT + self.synapses.weight_exp))
 
+    @property
+    def bias(self) -> tuple[Ints, Ints]:
+        """(n_output,) v of a ``linear`` layer before its own step 0, and what its bias adds in each step."""
+        p = self.output
+        added = np.broadcast_to(bias(p.bias_mant, p.bias_exp), (p.size,))
+        # Steps before its own first: the bias flows already, unless v is held at 0.
+        start = np.broadcast_to(p.v_init, (p.size,)) if not p.hold_init else np.zeros(p.size, np.int64)
+        return start + (p.shift - p.hold_init) * added, added
+
     def sums(self, weights: Ints, spikes: Ints) -> NDArray[np.float64]:
         """Readings (T, n_output) of a ``linear`` layer, in trained units, for hidden spikes (T, n_hidden)."""
         arrived = wrap24(shift(spikes @ weights.T, self.synapses.weight_exp) << UNIT_SHIFT)
-        v, steps = np.zeros(len(weights), np.int64), []
+        (v, added), steps = self.bias, []
         for each in arrived:
-            v = clip24(v + each)
+            v = clip24(v + each + added)
             steps.append(v)
         readings: NDArray[np.float64] = np.stack(steps) / self.output.scale + self.output.offset
         return readings
@@ -82,7 +91,13 @@ def with_room(deployment: Deployment, most: int) -> Deployment:
         exponent -= 1
     if exponent == group.weight_exp:
         return deployment
-    smaller = replace(output, scale=output.scale * 2.0 ** (exponent - group.weight_exp))
+    factor = 2.0 ** (exponent - group.weight_exp)
+    smaller = replace(
+        output,
+        scale=output.scale * factor,
+        bias_mant=np.rint(output.bias_mant * factor).astype(np.int64),
+        v_init=np.rint(output.v_init * factor).astype(np.int64),
+    )
     network = replace(
         deployment.network,
         populations={**deployment.network.populations, output.name: smaller},
@@ -117,9 +132,10 @@ def plastic_layer(deployment: Deployment) -> PlasticLayer:
 
 
 def _is_linear(output: Population, group: Synapses) -> bool:
-    """Whether v is the sum of all that has arrived: no decay, no bias, no state to begin with, far from its limits."""
-    plain = output.model == "integrator" and output.v_min is None and not output.holds
-    still = [output.bias_mant, output.dv, output.u_init, output.v_init, output.du - 4095]
+    """Whether v is the sum of all that has arrived, and of a bias: no decay, no lower limit, no current of its own."""
+    plain = output.model == "integrator" and output.v_min is None and not output.refractory
+    plain = plain and output.hold_init <= output.shift
+    still = [output.dv, output.u_init, output.du - 4095]
     return plain and group.max_delay == 0 and not any(np.any(register) for register in still)
 
 

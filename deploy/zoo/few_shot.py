@@ -136,7 +136,8 @@ def _scores(layer: PlasticLayer, weights: Ints, spikes: Ints, index: Ints) -> Fl
     heads, total = np.swapaxes(weights, 1, 2).astype(np.float64), np.zeros(())
     for step in steps:
         total = total + np.floor(step[index].astype(np.float64) @ heads * 2.0**exponent)
-    return np.asarray(total * 2.0**UNIT_SHIFT / layer.output.scale)
+    start, added = layer.bias
+    return np.asarray((total * 2.0**UNIT_SHIFT + start + spikes.shape[1] * added) / layer.output.scale)
 
 
 def imprinted_on_chip(layer: PlasticLayer, spikes: Ints, episodes: Episodes, bits: int = 8) -> float:
