@@ -17,12 +17,12 @@ from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.circuit import Circuit, InputCode
 from spikeport.converters.connectivity import fan_in
 from spikeport.converters.findings import Finding
-from spikeport.converters.network import Network
+from spikeport.converters.network import Network, SigmaDelta
 from spikeport.converters.passes.quantize.calibration import Calibration
 from spikeport.converters.passes.quantize.quantize import Choices, Quantized, Split
 from spikeport.converters.placement import Placement
 from spikeport.deploy.backends.float import run_float
-from spikeport.deploy.codec import Codec, parse_decoder, parse_encoder
+from spikeport.deploy.codec import Codec, kind_of, parse_decoder, parse_encoder
 from spikeport.deploy.compile_program import check_payload, compile_program, program_codec
 from spikeport.deploy.data import data_hash
 from spikeport.deploy.decode import Decoder
@@ -36,7 +36,7 @@ Progress = Callable[[str], None]
 
 FRAME_BUDGET = 1 << 20
 """Neurons of the largest layer × steps × samples that calibration looks at: more costs time, not accuracy."""
-NO_DATA_STEPS, NO_DATA_RATE = 64, 0.1
+NO_DATA_STEPS, NO_DATA_RATE, NO_DATA_PAYLOAD = 64, 0.1, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ def compile_network(
     if isinstance(network, ChipNetwork):
         given = [("calibration data", calibration is not None), ("compile options", options != CompileOptions())]
         return compile_program(network, profile, codec, chain.step, [what for what, is_given in given if is_given])
-    _refuse_integers(codec)
-    check_payload(codec, profile)
+    check_code(codec, network)
     code = InputCode(unit(codec.encoder), largest(codec.encoder))
     circuit = chain.circuit(network, code)
+    check_payload(codec, profile)
     encoded = _calibration_input(network, circuit, calibration, codec, options, chain.findings)
     recorded = _record(network, circuit, encoded)
     quantized, placement = _fit(chain, circuit, recorded, options)
@@ -144,11 +144,23 @@ def _single_ends(network: Network | ChipNetwork) -> None:
             )
 
 
-def _refuse_integers(codec: Codec) -> None:
-    if isinstance(codec.encoder, Values | Changes):
+def check_code(codec: Codec, network: Network) -> None:
+    """Changes go into networks whose first units add them up, values into others.
+
+    Raises:
+        DataError: an encoder that sends what the network does not take.
+    """
+    sums = [node.sums for node in network.nodes.values() if isinstance(node, SigmaDelta)]
+    adds_up = bool(sums) and all(sums)
+    if isinstance(codec.encoder, Values) or (isinstance(codec.encoder, Changes) and not adds_up):
         raise DataError(
-            "the encoders values and changes belong to integer programs (lava-dl .net files); a network in floats "
-            "takes graded, current, rate, latency or spikes."
+            "the encoders values and changes belong to integer programs (lava-dl .net files) and sigma-delta networks; "
+            "this network takes graded, current, rate, latency or spikes."
+        )
+    if adds_up and not isinstance(codec.encoder, Changes | Spikes):
+        raise DataError(
+            f"this sigma-delta network adds up changes, and {kind_of(codec.encoder)} sends values; use --encode "
+            f"{network.encode or 'changes:steps=1,gain=255'}."
         )
 
 
@@ -173,7 +185,7 @@ def _calibration_input(
         )
         rng = np.random.default_rng(options.seed)
         draws = rng.random((2, NO_DATA_STEPS, *shape)) < NO_DATA_RATE
-        payloads = rng.integers(1, largest(codec.encoder) + 1, draws.shape)
+        payloads = rng.integers(1, min(largest(codec.encoder), NO_DATA_PAYLOAD) + 1, draws.shape)
         return Encoded(draws * payloads, unit(codec.encoder))
     encoded = codec.encode(data[: options.samples], shape)
     findings += encoded.findings

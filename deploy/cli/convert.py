@@ -61,7 +61,7 @@ def convert_model(
     points: Annotated[float, typer.Option(help="How many points of accuracy the conversion may cost.")] = 1.0,
     low: Annotated[float | None, typer.Option(help="Lowest input value; of the calibration data if absent.")] = None,
     high: Annotated[float | None, typer.Option(help="Highest input value; of the calibration data if absent.")] = None,
-    levels: Annotated[int, typer.Option(min=1, help="Sigma-delta: payload of the highest input value.")] = 255,
+    levels: Annotated[int, typer.Option(min=1, help="Sigma-delta: payload of the largest input change.")] = 255,
     dt: Annotated[float, typer.Option(help="Seconds per time step of the new network.")] = 1e-3,
     samples: Annotated[int, typer.Option(min=1, help="Calibration samples used at most.")] = 512,
     test_samples: Annotated[int, typer.Option(min=1, help="Samples that are scored at most.")] = 1000,

@@ -16,7 +16,7 @@ from spikeport.deploy.cli.execution import check_labels
 from spikeport.deploy.cli.output import progress
 from spikeport.deploy.cli.sources import make_codec
 from spikeport.deploy.codec import Codec
-from spikeport.deploy.compile import codec_for
+from spikeport.deploy.compile import check_code, codec_for
 from spikeport.deploy.data import Data
 from spikeport.deploy.encode import arrange
 from spikeport.deploy.readings import other_readings
@@ -37,6 +37,8 @@ def run_trained(
     """
     encode = encode or network.encode
     codec = make_codec(encode, decode, network)
+    if codec is not None and encode:
+        check_code(codec, network)
     check_labels(data, int(np.prod(network.shapes[network.outputs[0]])))
     names = _recorded(network, record)
     spiking = [name for name in (*network.neurons, *network.units) if _spikes(network, name)]

@@ -96,7 +96,7 @@ def convert(
     _check_time(to, values, exam_data, shape)
     progress("looking at the activations")
     known = None if labels is None else labels[: options.samples]
-    prepared = prepared_for(network, values[: options.samples], known, options)
+    prepared = prepared_for(network, values[: options.samples], known, to, options)
     made = (spiking if to == "spiking" else sigma_delta)(prepared, options)
     progress("running the converted network")
     exam = Exam(exam_data, _expected(network, exam_data, shape), exam_labels)

@@ -18,7 +18,8 @@ from spikeport.deploy.conversion.curve import Exam
 from spikeport.deploy.conversion.observe import answers, observed
 from spikeport.deploy.conversion.options import ConvertOptions, Target
 from spikeport.deploy.conversion.prepare import Prepared
-from spikeport.deploy.encode import Current, Graded
+from spikeport.deploy.encode import Current
+from spikeport.deploy.encode_values import Changes
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Made:
 
     network: Network
     to: Target
-    encoder: Current | Graded
+    encoder: Current | Changes
     layers: Mapping[str, LayerConversion]
     operations: Operations
     findings: tuple[Finding, ...]
@@ -67,7 +68,10 @@ def sigma_delta(prepared: Prepared, options: ConvertOptions) -> Made:
     units = {n: _unit(levels[n], options) for n in levels if n not in network.inputs}
     thresholds = _thresholds(levels, units, options)
     made = to_sigma_delta(network, units, thresholds, options.dt)
-    encoder = Graded(1, options.levels, prepared.ends.low, prepared.ends.high, clamp=True)
+    (source,) = network.inputs
+    gain = options.levels / (prepared.ends.high - prepared.ends.low)
+    # Half a unit makes rounding of what lava-dl truncates; changes do not feel it.
+    encoder = Changes(1, gain, 0.5 - prepared.ends.low * gain, threshold=int(thresholds[source] * gain))
     estimate = operations(network, levels, units, thresholds)
     layers = {n: replace(_layer(network, n, units[n], levels[n]), threshold=thresholds[n]) for n in units}
     return Made(made.result, "sigma-delta", encoder, layers, estimate, (*plain.findings, *made.findings))

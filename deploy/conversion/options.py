@@ -28,7 +28,7 @@ class ConvertOptions:
         error: sigma-delta: share of an activation's RMS that may be lost by values too small to be sent.
         points: how many points of accuracy a conversion may cost.
         low, high: the data's range; None for that of the calibration data.
-        levels: sigma-delta: payload of the largest input value; 255 is exact for images of bytes.
+        levels: sigma-delta: payload of a change from the lowest to the highest input value; 255 is exact for bytes.
         dt: seconds per time step.
         samples: calibration samples looked at, at most.
     """

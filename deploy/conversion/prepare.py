@@ -16,7 +16,7 @@ from spikeport.converters.passes.convert.swap import pools_behind_activations
 from spikeport.converters.passes.infer import infer
 from spikeport.deploy.conversion.curve import Exam, Measure
 from spikeport.deploy.conversion.observe import answers
-from spikeport.deploy.conversion.options import ConvertOptions
+from spikeport.deploy.conversion.options import ConvertOptions, Target
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,24 @@ class Prepared:
 
 
 def prepared_for(
-    network: Network, values: NDArray[np.float32], labels: NDArray[np.int64] | None, options: ConvertOptions
+    network: Network,
+    values: NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    to: Target,
+    options: ConvertOptions,
 ) -> Prepared:
-    """``network``, inferred, made ready with calibration ``values`` (N, *shape) or (N, T, *shape)."""
+    """``network``, inferred, made ready with calibration ``values`` (N, *shape) or (N, T, *shape).
+
+    Its input becomes what encoders send: for rates 0 .. 1 between the ends of the range, for sigma-delta what lies
+    above the low end, in the data's own unit.
+    """
     shape = network.shapes[network.inputs[0]]
     frames = values.reshape(-1, *shape)
     found = range_of(frames) if options.low is None or options.high is None else Range(options.low, options.high)
     ends = Range(*(b if a is None else a for a, b in ((options.low, found.low), (options.high, found.high))))
-    scaled = np.clip((frames - ends.low) / (ends.high - ends.low), 0.0, 1.0).astype(np.float32)
-    coded = infer(with_input_range(network, ends)).result
+    sent = ends if to == "spiking" else Range(ends.low, ends.low + 1.0)
+    scaled = ((frames.clip(ends.low, ends.high) - sent.low) / (sent.high - sent.low)).astype(np.float32)
+    coded = infer(with_input_range(network, sent)).result
     base = pools_behind_activations(melted(coded))
     if not max_pools(base):
         return Prepared(base, scaled, ends, None, ())

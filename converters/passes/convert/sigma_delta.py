@@ -17,13 +17,7 @@ from spikeport.converters.network import Activation, Array, Network, SigmaDelta
 from spikeport.converters.passes.convert.constants import biased, constant, without_bias
 from spikeport.converters.passes.convert.levels import Levels
 from spikeport.converters.passes.convert.melt import melted
-from spikeport.converters.passes.convert.rewire import (
-    free_name,
-    in_units,
-    inserted_after,
-    inserted_before,
-    with_nodes,
-)
+from spikeport.converters.passes.convert.rewire import free_name, in_units, inserted_before, with_nodes
 from spikeport.converters.passes.convert.spiking import refuse_pools
 from spikeport.converters.passes.infer import infer
 
@@ -33,12 +27,12 @@ DIALECT = "nir:dt={dt:g}"
 def to_sigma_delta(
     network: Network, levels: Mapping[str, Array], thresholds: Mapping[str, float], dt: float
 ) -> Outcome[Network]:
-    """Replace every activation by sigma-delta units, and put one at each input and output.
+    """Replace every activation by sigma-delta units, and put one at each output. Inputs take changes from then on.
 
     Args:
-        network: inferred, without MaxPool and ceilings; its input between 0 and 1.
+        network: inferred, without MaxPool and ceilings.
         levels: per activation, the unit of its values; broadcasts to its shape. One threshold then serves a layer.
-        thresholds: per activation and input, the smallest change that is sent, in these units.
+        thresholds: per activation, the smallest change that is sent, in these units.
         dt: seconds per step (one step: one frame).
     """
     refuse_pools(network)
@@ -49,9 +43,6 @@ def to_sigma_delta(
         if isinstance(node, Activation):
             unit = SigmaDelta(_f32(thresholds[name]), _f32(constants[name] / levels[name]))
             changed = in_units(with_nodes(changed, {name: unit}), name, levels[name])
-    for name in network.inputs:
-        sending = SigmaDelta(_f32(thresholds[name]), sums=False, rectified=False)
-        changed = inserted_after(changed, name, free_name(changed, f"{name}.delta"), sending)
     for name in network.outputs:
         reading = SigmaDelta(_f32(0.0), _f32(constants[name]), rectified=False, sends_changes=False)
         changed = inserted_before(changed, name, free_name(changed, f"{name}.sigma"), reading)
