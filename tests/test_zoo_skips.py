@@ -168,6 +168,7 @@ def test_search_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Dask leaves sockets to the garbage collector
 def test_candidates_are_tried_side_by_side_on_dask(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     texts = ["000/000/000", "001/000/000", "000/000/000"]

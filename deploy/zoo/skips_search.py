@@ -128,7 +128,7 @@ def team(workers: int) -> Iterator[Callable[[Sequence[Candidate]], list[Tried]]]
     except ImportError as error:
         raise BackendError("trials side by side need Dask: pip install 'spikeport[zoo]'; or use --workers 1") from error
     with (
-        dask.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        dask.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         dask.Client(cluster) as client,
     ):
         yield lambda candidates: _once(candidates, lambda different: client.gather(client.map(attempt, different)))
