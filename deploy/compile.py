@@ -158,9 +158,10 @@ def check_code(codec: Codec, network: Network) -> None:
             "this network takes graded, current, rate, latency or spikes."
         )
     if adds_up and not isinstance(codec.encoder, Changes | Spikes):
+        made_for = network.encode if network.encode.startswith("changes") else "changes:steps=1,gain=255"
         raise DataError(
-            f"this sigma-delta network adds up changes, and {kind_of(codec.encoder)} sends values; use --encode "
-            f"{network.encode or 'changes:steps=1,gain=255'}."
+            f"this sigma-delta network adds up changes, and {kind_of(codec.encoder)} sends values; "
+            f"use --encode {made_for}."
         )
 
 

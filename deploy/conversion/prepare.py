@@ -32,7 +32,7 @@ class PoolChoice:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The conventional network in the form that is converted, its calibration frames in 0 .. 1, and their range."""
+    """The conventional network in the form that is converted, calibration frames as it takes them, the data's range."""
 
     network: Network
     frames: NDArray[np.float32]

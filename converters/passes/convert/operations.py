@@ -99,7 +99,7 @@ def _rates(levels: Levels, unit: Array) -> Floats:
 
 
 def _sent(levels: Levels, unit: Array, threshold: float) -> Floats:
-    """Share of samples in which each neuron sends in the first frame, (n,): of those above zero, its channel's share."""
+    """Share of samples in which each neuron sends in a first frame, (n,): if above zero, its channel's share."""
     level = np.broadcast_to(unit, levels.shape).reshape(len(levels.top), -1)[:, :1]
     large = (levels.counts * (levels.centres / level >= threshold)).sum(1) / np.maximum(levels.counts.sum(1), 1)
     pixels = len(levels.active) // len(levels.top)

@@ -87,7 +87,7 @@ def _population_error(p: FloatPopulation, candidate: Candidate) -> PopulationErr
 
 
 def _unit_error(p: FloatPopulation, candidate: Candidate) -> PopulationError:
-    """Of sigma-delta units, in trained units; of a bias what its register cannot hold (corrections are no error)."""
+    """Of sigma-delta units, in trained units; of a bias what its register cannot hold."""
     chip = candidate.population
     whole = message_unit(chip)
     beyond = np.maximum(np.abs(flat(p.bias, p)) - BIAS_MAX * whole, 0.0)

@@ -183,7 +183,7 @@ def _lags(problem: Problem, synapses: Mapping[str, tuple[Synapses, ...]]) -> dic
 
 def _try(problem: Problem, draft: Draft, tweak: Tweak, correction: Floats | None = None) -> Candidate:
     if problem.population.model in SIGMA_DELTA:
-        population = unit_at(problem.name, problem.population, problem.peaks, draft.scale, correction)
+        population = unit_at(problem.name, problem.population, problem.peaks, draft.scale)
     else:
         population = population_at(problem.name, problem.population, draft.scale, tweak, correction)
     own = [s for parts in draft.synapses.values() for s in parts if s.source == problem.name]
@@ -194,7 +194,8 @@ def _try(problem: Problem, draft: Draft, tweak: Tweak, correction: Floats | None
 def _refined(problem: Problem, start: Candidate) -> Candidate:
     """Each decay one or two 4096ths off, biases that cancel the weights' mean error: whatever lowers the mismatch."""
     p, result = problem.population, start
-    if start.score.mismatch == 0:
+    if start.score.mismatch == 0 or p.model in SIGMA_DELTA:
+        # A sigma-delta unit with a bias of its own sends before its first frame is there.
         return start
     tweaks: list[Tweak] = []
     if np.any((p.membrane_decay > 0) & (p.membrane_decay < 1)):
@@ -208,10 +209,7 @@ def _refined(problem: Problem, start: Candidate) -> Candidate:
 
 def _bias_correction(problem: Problem, draft: Draft) -> Floats:
     """The bias, (n,) in trained units, that cancels the mean error of what arrives; a current of decay a sums it up."""
-    off = draft.arrivals / draft.scale - problem.foreign
-    if problem.population.model in SIGMA_DELTA:
-        return np.asarray(-off.cumsum(1).mean((0, 1)))
-    error = off.mean((0, 1))
+    error = (draft.arrivals / draft.scale - problem.foreign).mean((0, 1))
     kept = 1 - flat(problem.population.current_decay, problem.population)
     settled: Floats = np.divide(-error, kept, out=np.zeros_like(error), where=kept > 0)
     return settled

@@ -76,12 +76,11 @@ def state_exp(p: FloatPopulation, peaks: Peaks, scale: float) -> int:
     return int(np.clip(np.ceil(np.log2(wanted)), 0, STATE_EXP_MAX))
 
 
-def unit_at(name: str, p: FloatPopulation, peaks: Peaks, scale: float, extra_bias: Floats | None = None) -> Population:
-    """The integer population at ``scale`` = S; ``extra_bias`` (n,) in trained units corrects for weight rounding."""
+def unit_at(name: str, p: FloatPopulation, peaks: Peaks, scale: float) -> Population:
+    """The integer population at ``scale`` = S."""
     exponent = state_exp(p, peaks, scale)
     zero: Ints = np.zeros((), np.int64)
-    wanted = flat(p.bias, p) + (0.0 if extra_bias is None or p.model != "sigma_delta" else extra_bias)
-    mantissa, bias_exp = bias_registers(wanted * scale / 2.0**exponent)
+    mantissa, bias_exp = bias_registers(flat(p.bias, p) * scale / 2.0**exponent)
     threshold = np.clip(np.rint(packed(p.threshold, p) * scale / 2.0**exponent), 0, VTH_MAX)
     return Population(
         name=name, shape=p.shape, model=p.model, du=zero, dv=zero,
