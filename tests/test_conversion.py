@@ -67,7 +67,7 @@ def test_sigma_delta_takes_one_step() -> None:
 def test_sigma_delta_takes_sequences() -> None:
     frames = np.stack([DATA[:20], DATA[20:40], DATA[40:60]], 1)
     conversion = convert(plain(), frames, "sigma-delta", options=ConvertOptions(points=10))
-    assert conversion.network.encode.startswith("graded:steps=0")
+    assert conversion.network.encode.startswith("changes:steps=0,gain=255")
     assert conversion.points[0].score >= 0.9
 
 

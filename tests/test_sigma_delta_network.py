@@ -19,28 +19,32 @@ from spikeport.converters.write.nir import write_nir
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.compile import compile_network
 from spikeport.deploy.conversion.observe import answers
-from spikeport.errors import UnsupportedOnChipError
+from spikeport.errors import DataError, UnsupportedOnChipError
 
 ONE = np.ones((), np.float32)
-ENCODE = "graded:levels=255"
+ENCODE = "changes:gain=255,offset=0.5"
 
 
 def made(network: Network, threshold: float = 0.0) -> Network:
     """A conventional network with sigma-delta units of one threshold."""
     ready = melted(network)
     names = [n for n, node in ready.nodes.items() if isinstance(node, Activation)]
-    thresholds = dict.fromkeys((*names, *ready.inputs), threshold)
-    converted = to_sigma_delta(ready, dict.fromkeys(names, ONE), thresholds, 1e-3).result
+    converted = to_sigma_delta(ready, dict.fromkeys(names, ONE), dict.fromkeys(names, threshold), 1e-3).result
     return replace(converted, encode=ENCODE, decode="membrane-last")
 
 
 def sequence(count: int, steps: int) -> np.ndarray:
-    """Inputs (count, steps, 2, 6, 6) of which a fifth changes from step to step, as the encoder sends them."""
+    """Inputs (count, steps, 2, 6, 6) in 255ths, of which a fifth changes from step to step."""
     rng = np.random.default_rng(0)
     frames = [images(count)]
     for _ in range(steps - 1):
         frames.append(np.where(rng.random(frames[0].shape) < 0.2, images(count, int(rng.integers(99))), frames[-1]))
     return np.rint(np.stack(frames, 1) * 255) / np.float32(255)
+
+
+def changes(frames: np.ndarray) -> np.ndarray:
+    """What the encoder sends of ``frames`` (B, T, ...)."""
+    return np.diff(frames, axis=1, prepend=np.float32(0))
 
 
 # ---- floats ---------------------------------------------------------------------------------------------------------
@@ -58,14 +62,14 @@ def test_a_unit_computes_its_docstring() -> None:
 @pytest.mark.parametrize("network", [plain(), branched()])
 def test_every_frame_gets_the_conventional_answer(network: Network) -> None:
     frames = sequence(3, 5)
-    output = run_float(made(network), frames).outputs["output"]
+    output = run_float(made(network), changes(frames)).outputs["output"]
     wanted = np.stack([answers(network, frames[:, t]) for t in range(5)], 1)
     assert np.allclose(output, wanted, atol=1e-4)
 
 
 def test_no_activation_is_ever_off_by_its_threshold() -> None:
     network = made(plain(), threshold=0.2)
-    run = run_float(network, sequence(4, 6), record=["relu1"])
+    run = run_float(network, changes(sequence(4, 6)), record=["relu1"])
     held_back = run.membranes["relu1"] - run.spikes["relu1"].cumsum(1)
     assert np.abs(held_back).max() < 0.2
     assert np.abs(held_back).max() > 0.1
@@ -74,7 +78,7 @@ def test_no_activation_is_ever_off_by_its_threshold() -> None:
 def test_a_still_image_is_sent_once() -> None:
     network = made(plain())
     still = np.repeat(sequence(2, 1), 4, axis=1)
-    sent = run_float(network, still, record=["relu1", "relu2"]).spikes
+    sent = run_float(network, changes(still), record=["relu1", "relu2"]).spikes
     assert all(not train[:, 1:].any() and train[:, 0].any() for train in sent.values())
 
 
@@ -94,7 +98,7 @@ def test_nir_brings_it_back_exactly_with_its_encoding(tmp_path: Path) -> None:
     network, path = made(plain(), 0.05), tmp_path / "sd.nir"
     findings = write_nir(network, path)
     again = read_nir(path)
-    frames = sequence(2, 3)
+    frames = changes(sequence(2, 3))
     assert list(again.nodes) == list(network.nodes)
     assert np.array_equal(run_float(again, frames).outputs["output"], run_float(network, frames).outputs["output"])
     assert (again.encode, again.decode, again.dialect) == (network.encode, network.decode, network.dialect)
@@ -125,7 +129,7 @@ def test_the_chip_gives_nearly_the_same_outputs(network: Network) -> None:
     converted, frames = made(network, 0.01), sequence(8, 4)
     deployment = compile_network(converted, "loihi2", frames)
     run = deployment.run(frames)
-    wanted = run_float(converted, frames).outputs["output"]
+    wanted = run_float(converted, changes(frames)).outputs["output"]
     assert np.sqrt(np.mean((run.output - wanted) ** 2) / np.mean(wanted**2)) < 0.03
     said = {f.code for f in (*run.findings, *deployment.findings)}
     assert not said & {"overflow", "state-overflow", "weights-rounded", "bias-rounded", "low-agreement"}
@@ -136,7 +140,7 @@ def test_biases_come_with_the_first_frame_and_start_no_wave(network: Network) ->
     converted, frames = made(network, 0.01), sequence(8, 1)
     deployment = compile_network(converted, "loihi2", frames)
     run = deployment.run(frames, record="all")
-    trained = run_float(converted, frames, record=["relu1", "relu2"]).spikes
+    trained = run_float(converted, changes(frames), record=["relu1", "relu2"]).spikes
     for name in ("relu1", "relu2"):
         assert np.mean((run.spikes[name] != 0) == (trained[name] != 0)) > 0.97
         every_step = run.activity.populations[name].spikes.sum()
@@ -167,9 +171,33 @@ def test_outputs_show_their_bias_through_the_offset() -> None:
 
 
 def test_loihi1_has_no_units_and_says_what_to_do() -> None:
-    network = replace(made(plain()), encode="")
-    with pytest.raises(UnsupportedOnChipError, match=r"input.delta: .*loihi1 has no 'delta' unit.*--to spiking"):
-        compile_network(network, "loihi1", np.rint(sequence(2, 1)))
+    with pytest.raises(UnsupportedOnChipError, match=r"relu1: .*loihi1 has no 'sigma_delta' unit.*--to spiking"):
+        compile_network(made(plain()), "loihi1", sequence(2, 1))
+
+
+@pytest.mark.parametrize("encoder", ["graded:levels=255", "current:steps=8", "values:gain=255"])
+def test_values_do_not_go_where_changes_are_added_up(encoder: str) -> None:
+    with pytest.raises(DataError, match=r"(adds up changes.*--encode changes|values and changes belong)"):
+        compile_network(replace(made(plain()), encode=encoder), "loihi2", sequence(2, 1))
+
+
+def test_changes_do_not_go_into_a_network_of_neurons() -> None:
+    network = replace(sequential([("lif", leaky(0.9))], (3,), 1e-3), encode=ENCODE)
+    with pytest.raises(DataError, match="this network takes graded"):
+        compile_network(network, "loihi2", np.ones((1, 2, 3)))
+
+
+def test_an_input_unit_makes_changes_on_the_chip() -> None:
+    unit = SigmaDelta(np.array(0.0, np.float32), sums=False, rectified=False)
+    layers = [("delta", unit), ("fc", Linear(np.ones((1, 2), np.float32))), ("read", READ)]
+    network = replace(sequential(layers, (2,), 1e-3, "nir"), encode="graded:levels=100")
+    values = np.array([[[0.5, 0.25], [0.5, 0.0], [1.0, 0.0]]], np.float32)
+    run = compile_network(network, "loihi2", values).run(values)
+    assert np.allclose(run.output.ravel(), [0.75, 0.5, 1.0], atol=0.01)
+
+
+PLAIN = SigmaDelta(np.array(0.1, np.float32))
+READ = SigmaDelta(np.zeros((), np.float32), rectified=False, sends_changes=False)
 
 
 def chain(*units: SigmaDelta, weight: float = 1.0, bias: float | None = None) -> Network:
@@ -177,11 +205,7 @@ def chain(*units: SigmaDelta, weight: float = 1.0, bias: float | None = None) ->
     layers = []
     for k, unit in enumerate(units):
         layers += [(f"fc{k}", Linear(np.full((2, 2), weight, np.float32), added if k else None)), (f"unit{k}", unit)]
-    return replace(sequential(layers, (2,), 1e-3, "nir"), encode=ENCODE)
-
-
-PLAIN = SigmaDelta(np.array(0.1, np.float32))
-READ = SigmaDelta(np.zeros((), np.float32), rectified=False, sends_changes=False)
+    return sequential(layers, (2,), 1e-3, "nir")
 
 
 @pytest.mark.parametrize(
