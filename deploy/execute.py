@@ -98,7 +98,7 @@ def execute(
         encoded = deployment.codec.encode(part, network.populations[source].shape, first, narrow=True)
         findings += encoded.findings
         report = _share(progress, first, len(part), len(data))
-        options = {**kept, **cut.options, "progress": report}
+        options: dict[str, Any] = {**kept, **cut.options, "progress": report}
         if stop is not None:
             options["stop"] = stop.on(network.populations[output], slice(first, first + len(part)))
         done = BACKENDS[backend](network, {source: encoded.spikes}, deployment.placement, **options)

@@ -28,6 +28,8 @@ class Policy(nn.Module):
 
     def __init__(self, inputs: int, steps: int) -> None:
         super().__init__()
+        self.inputs = inputs
+        """Values of a frame."""
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, steps))
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -40,11 +42,6 @@ class Policy(nn.Module):
         """(B,) steps for samples (B, T, *shape)."""
         chosen: NDArray[np.int64] = self(torch.from_numpy(frames[:, 0].astype(np.float32))).argmax(-1).numpy() + 1
         return chosen
-
-    @property
-    def inputs(self) -> int:
-        """Values of a frame."""
-        return int(self.layers[1].in_features)
 
     @property
     def operations(self) -> int:

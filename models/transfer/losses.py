@@ -16,7 +16,8 @@ def linear_cka(x: Tensor, y: Tensor) -> Tensor:
     <K, L>_F / (|K| · |L| + 1e-7) with the centred Gram matrices K, L: Kornblith et al. 2019, arXiv:1905.00414.
     """
     k, l = (_centred(z @ z.T) for z in (x, y))  # noqa: E741  # the paper's names
-    return (k * l).sum() / (k.norm() * l.norm() + 1e-7)
+    alignment: Tensor = (k * l).sum() / (k.norm() * l.norm() + 1e-7)
+    return alignment
 
 
 def _centred(gram: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class TransferNet(nn.Module):
 
     def __init__(self, steps: int, channels: int, hidden: int) -> None:
         super().__init__()
-        self.features = nn.Sequential()
+        self.features, self.last = nn.Sequential(), neuron()
         for name, layer in (
             ("conv1", nn.Conv2d(SHAPE[0], channels, 3, bias=False)),
             ("norm1", nn.BatchNorm2d(channels)),
@@ -39,7 +39,7 @@ class TransferNet(nn.Module):
             ("pool2", nn.AvgPool2d(2)),
             ("flatten", nn.Flatten()),
             ("fc", nn.Linear(2 * channels * 4, hidden)),
-            ("lif3", neuron()),
+            ("lif3", self.last),
         ):
             self.features.add_module(name, layer)
         self.event_head, self.static_head = nn.Linear(hidden, CLASSES), nn.Linear(hidden, CLASSES)
@@ -47,13 +47,12 @@ class TransferNet(nn.Module):
 
     def domain(self, frames: Tensor, static: bool) -> tuple[Tensor, Tensor]:
         """Logits of every step (B, T, classes) and last hidden membranes (B, T, F) for frames (B, T, 2, 17, 17)."""
-        last = self.features.get_submodule("lif3")
-        last.watched = True
+        self.last.watched = True
         spikes = over_time(self.features, frames)
-        last.watched = False
+        self.last.watched = False
         head = self.static_head if static else self.event_head
         logits: Tensor = head(spikes)
-        return logits, last.membranes.flatten(2)  # type: ignore[operator]  # a LIF's
+        return logits, self.last.membranes.flatten(2)
 
     def event_branch(self) -> nn.Sequential:
         """What is deployed: shared layers, event head, and a sum over time."""
