@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from busy_networks import busy_case, widened
-from random_networks import Case, random_case, same
+from random_networks import Case, one_core, random_case, same
 
+from spikeport.converters.chip_network import ChipNetwork, Dense, Population, Synapses
 from spikeport.deploy.backends.simulator import auto, classes, layer
 from spikeport.deploy.backends.simulator import simulator as driver
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on
@@ -78,6 +79,17 @@ def test_registers_beyond_32_bits_are_computed_with_64() -> None:
     for exponent in (9, 16, 24):
         case = widened(busy_case(3), exponent)
         assert differs(expected(case), found(case, "auto")) == [], exponent
+
+
+@pytest.mark.parametrize("engine", NAMES)
+def test_sums_that_fill_32_bits_only_before_their_shift_are_exact(engine: str) -> None:
+    zero = np.zeros((), np.int64)
+    source = Population("in", (2,), "input", *[zero] * 8)
+    target = Population("p", (1,), "lif", np.array(4095), np.array(4096), np.array(100), *[zero] * 5, shift=1)
+    group = Synapses("s", "in", "p", Dense(np.array([[254, 254]])), weight_exp=-8, graded=True)
+    network = ChipNetwork({"in": source, "p": target}, {"s": group}, ("in",), ("p",), 1e-3)
+    case = Case(network, {"in": np.full((1, 4, 2), 2**23)}, one_core(network))
+    assert differs(expected(case), found(case, engine)) == []
 
 
 def test_payloads_beyond_32_bits_go_to_the_reference_which_is_said() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Population, Sparse, Synapses
+
+INT32 = 1 << 31
 
 
 def sends_payloads(population: Population) -> bool:
@@ -53,7 +56,17 @@ class Bound:
         floors = len(np.unique(synapses.delay))
         return Bound(heaviest(synapses.connectivity), synapses.weight_exp, floors, synapses.graded)
 
+    def sums(self, payload: int) -> int:
+        """Bound of the absolute sum before its exponent, from payloads up to ``payload``."""
+        return self.heaviest * (payload if self.graded else 1)
+
     def most(self, payload: int) -> int:
-        """Bound of the absolute sum after its exponent, from payloads up to ``payload``."""
-        sums = self.heaviest * (payload if self.graded else 1)
+        """The same after its exponent."""
+        sums = self.sums(payload)
         return sums << self.exponent if self.exponent >= 0 else (sums >> -self.exponent) + self.floors
+
+
+def fits_32_bits(bounds: Iterable[tuple[Bound, int]], limit: int) -> bool:
+    """Whether all sums of groups, each with its largest payload, are exact in int32, and together within ``limit``."""
+    known = [(bound.sums(payload), bound.most(payload)) for bound, payload in bounds]
+    return all(sums < INT32 for sums, _ in known) and sum(most for _, most in known) <= limit

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.circuit import SIGMA_DELTA
-from spikeport.deploy.backends.simulator.bounds import Bound
+from spikeport.deploy.backends.simulator.bounds import Bound, fits_32_bits
 from spikeport.deploy.backends.simulator.engine import Layer, Sums, Task, Tile
-from spikeport.deploy.backends.simulator.events.neurons import LARGEST_SUM
 from spikeport.deploy.backends.simulator.neurons import neurons
 from spikeport.deploy.backends.simulator.simulation import Choice
 
@@ -28,7 +26,6 @@ class LayerRunner:
         self._sums, self._choice = tuple(sums), choice
         self._bounds = [Bound.of(s) for s in layer.groups]
         self._size = layer.population.size
-        self._any_size = layer.wide or layer.population.model in SIGMA_DELTA
         self._neurons = neurons(layer)
         self._rows = max(1, tile_bytes // (4 * self._size))
 
@@ -48,10 +45,9 @@ class LayerRunner:
 
     def _number(self, task: Task) -> type[np.int32] | type[np.int64]:
         """The type that holds every sum that can arrive."""
-        if self._any_size:
-            return np.int64
-        most = sum(bound.most(train.largest) for bound, train in zip(self._bounds, task.sources, strict=True))
-        return np.int32 if most <= LARGEST_SUM else np.int64
+        payloads = (train.largest for train in task.sources)
+        narrow = fits_32_bits(zip(self._bounds, payloads, strict=True), self._neurons.limit)
+        return np.int32 if narrow else np.int64
 
     def _add(self, task: Task, tile: Tile, sums: NDArray[np.integer[Any]]) -> None:
         def part(first: int, stop: int) -> None:

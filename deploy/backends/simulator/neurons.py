@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_SHIFT, State, bias, update
+from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, STATE_SHIFT, State, bias, update, wrap32
 from spikeport.converters.chip_network import Population
 from spikeport.converters.circuit import SIGMA_DELTA
 from spikeport.deploy.backends.simulator.engine import EscapeError, Layer, Task, Tile
@@ -23,7 +23,13 @@ _PARAMETER = 1 << 18
 
 
 class Neurons(Protocol):
-    """Steps neurons when their synaptic sums are known."""
+    """Steps neurons when their synaptic sums are known.
+
+    Attributes:
+        limit: sums up to here may come in int32; larger ones come in int64.
+    """
+
+    limit: int
 
     def step(self, task: Task, tile: Tile, samples: int, sums: Rows) -> int:
         """Advance ``samples`` samples of a tile by its steps, append what they send to the target's lists.
@@ -40,6 +46,10 @@ class Neurons(Protocol):
 def narrow(population: Population) -> bool:
     """Whether its registers fit 32 bits as long as its sums do: a LIF neuron with parameters in the chip's range."""
     p = population
+    if p.model in SIGMA_DELTA:
+        scaled = np.asarray(p.vth) << p.spike_exp + p.state_exp
+        starts = (p.u_init, p.v_init, np.int64(p.hold_init))
+        return bool(np.all((scaled >= 0) & (scaled <= NEVER))) and not any(np.any(x) for x in starts)
     within = (
         (p.du, -DS_OFFSET, DECAY_UNITY - DS_OFFSET),
         (p.dv, 0, DECAY_UNITY),
@@ -53,18 +63,20 @@ def narrow(population: Population) -> bool:
         (np.int64(p.refractory), 0, NEVER),
         (np.int64(p.hold_init), 0, NEVER),
     )
-    return p.model not in SIGMA_DELTA and all(bool(np.all((low <= x) & (x <= high))) for x, low, high in within)
+    return all(bool(np.all((low <= x) & (x <= high))) for x, low, high in within)
 
 
 def neurons(layer: Layer) -> Neurons:
     """The fastest that steps the layer exactly."""
-    if layer.population.model in SIGMA_DELTA:
-        return SigmaDeltaNeurons(layer)
-    return SpecifiedNeurons(layer) if layer.wide else LifNeurons(layer)
+    if layer.wide:
+        return SpecifiedNeurons(layer)
+    return SigmaDeltaNeurons(layer) if layer.population.model in SIGMA_DELTA else LifNeurons(layer)
 
 
 class LifNeurons:
     """Leaky integrate-and-fire neurons and integrators, in 32 bits; see `events.neurons.advance`."""
+
+    limit = LARGEST_SUM
 
     def __init__(self, layer: Layer) -> None:
         """Spread the parameters over the neurons."""
@@ -98,7 +110,9 @@ class LifNeurons:
 
 
 class SigmaDeltaNeurons:
-    """Sigma-delta units; see `events.sigma_delta.announce`."""
+    """Sigma-delta units, in 32 bits that wrap; see `events.sigma_delta.announce`."""
+
+    limit = NEVER
 
     def __init__(self, layer: Layer) -> None:
         """Bring bias and threshold to the state's scale."""
@@ -107,13 +121,13 @@ class SigmaDeltaNeurons:
         code = codes.get(p.model, sigma_delta.RECTIFIED if p.rectified else sigma_delta.LINEAR)
         scale = p.spike_exp + p.state_exp
         self._unit = (code, scale, p.state_exp)
-        self._bias, self._threshold = (each(x << scale, p, np.int64) for x in (bias(p.bias_mant, p.bias_exp), p.vth))
+        both = (bias(p.bias_mant, p.bias_exp) << scale, p.vth << scale)
+        self._bias, self._threshold = (each(wrap32(np.asarray(x)), p, np.int32) for x in both)
         self._blocks = blocks(layer.cuts)
 
     def step(self, task: Task, tile: Tile, samples: int, sums: Rows) -> int:
         """See `Neurons`."""
-        registers, sums = (task.state.u, task.state.v, task.state.hold), sums.astype(np.int64, copy=False)
-        largest = [1]
+        registers, largest = (task.state.u, task.state.v, task.state.hold), [1]
 
         def part(first: int, stop: int) -> None:
             rows, parameters = (tile.b0 + first, tile.b0 + stop), (self._bias, self._threshold)
@@ -130,6 +144,8 @@ class SigmaDeltaNeurons:
 class SpecifiedNeurons:
     """Any model, with registers of 64 bits, by the specification itself: slow, and never wrong."""
 
+    limit = NEVER
+
     def __init__(self, layer: Layer) -> None:
         """Nothing to prepare."""
         self._population, self._cuts = layer.population, layer.cuts
@@ -138,13 +154,16 @@ class SpecifiedNeurons:
         """See `Neurons`."""
         rows = slice(tile.b0, tile.b0 + samples)
         arrived = sums.astype(np.int64).reshape(samples, tile.steps, -1)
+        largest = 1
         for b in range(tile.b0, tile.b0 + samples):
             for s in range(tile.s0, tile.s0 + tile.steps):
-                self._one(task, b, s, arrived[b - rows.start, s - tile.s0][None])
-        return max(1, self._population.max_spikes)
+                largest = max(largest, self._one(task, b, s, arrived[b - rows.start, s - tile.s0][None]))
+        if largest > NEVER:
+            raise EscapeError(self._population.name)
+        return largest
 
-    def _one(self, task: Task, b: int, s: int, arrived: NDArray[np.int64]) -> None:
-        """One step of one sample, so that it can be counted by itself."""
+    def _one(self, task: Task, b: int, s: int, arrived: NDArray[np.int64]) -> int:
+        """One step of one sample, so that it can be counted by itself; the largest payload."""
         registers = (task.state.u, task.state.v, task.state.hold)
         before = State(*(x[b : b + 1] for x in registers))
         done = update(self._population, before, arrived)
@@ -156,6 +175,7 @@ class SpecifiedNeurons:
         if task.states is not None:
             task.states.u[b, s], task.states.v[b, s] = done.state.u[0], done.state.v[0]
         self._send(task, b, s, done.spikes[0])
+        return int(np.abs(done.spikes).max(initial=0))
 
     @staticmethod
     def _send(task: Task, b: int, s: int, spikes: NDArray[np.int64]) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork
-from spikeport.converters.circuit import SIGMA_DELTA
 from spikeport.converters.placement import Placement
 from spikeport.converters.schedule import schedule
 from spikeport.deploy.backends.simulator.census import Census
@@ -46,7 +45,7 @@ class Simulator:
         self.network, self.placement, self._engine = network, placement, engine
         self._census = Census(network, Consequences(network, placement))
         self._neurons = sum(p.size for p in network.populations.values())
-        self._wide = {n for n, p in network.populations.items() if p.model in SIGMA_DELTA or not narrow(p)}
+        self._wide = {n for n, p in network.populations.items() if p.model != "input" and not narrow(p)}
         self._program = self._made()
 
     def _made(self) -> Program:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from spikeport.deploy.backends.simulator.bounds import Bound
+from spikeport.deploy.backends.simulator.bounds import Bound, fits_32_bits
 from spikeport.deploy.backends.simulator.dense.products import Products
 from spikeport.deploy.backends.simulator.dense.scan import DeviceNeurons
 from spikeport.deploy.backends.simulator.engine import Layer, Task
@@ -27,7 +27,8 @@ class DeviceRunner:
 
     def run(self, task: Task, start: int, stop: int) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Runner`."""
-        if sum(bound.most(s.largest) for bound, s in zip(self._bounds, task.sources, strict=True)) > LARGEST_SUM:
+        payloads = (source.largest for source in task.sources)
+        if not fits_32_bits(zip(self._bounds, payloads, strict=True), LARGEST_SUM):
             self._otherwise.run(task, start, stop)
             return
         largest, n = 1, self._layer.population.size
