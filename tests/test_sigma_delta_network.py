@@ -157,7 +157,9 @@ def test_weights_keep_their_bits_through_depth() -> None:
     network = sequential([*layers, ("out", Linear(rng.normal(0, 0.3, (5, 24)).astype(np.float32)))], (24,), 1.0, "nir")
     data = rng.uniform(0, 1, (8, 1, 24)).astype(np.float32)
     deployment = compile_network(made(network), "loihi2", data)
-    assert max(error.relative_error for error in deployment.quantization.synapses.values()) < 0.01
+    # Even weights up to 254 of normal draws reach 3.1 sigma: 2 / sqrt(12) / (254 / 3.1) is 0.7 %, and twice that where
+    # the shared power of two leaves the upper half of the range unused.
+    assert max(error.relative_error for error in deployment.quantization.synapses.values()) < 0.014
     peaks = [error.u_peak for error in deployment.quantization.populations.values()]
     assert max(peaks) <= 0.5
 
