@@ -51,7 +51,9 @@ def environment(framework: str, folder: Path) -> Path:
     python = home / "bin" / "python"
     if not (home / "complete").exists():
         venv.create(home, with_pip=True, clear=True)
-        for packages in ((TORCH,), (TORCH, *PACKAGES[framework], "pytest", "hypothesis"), (TORCH, "-e", str(ROOT))):
+        # SpikingJelly brings torchvision, which has to be built for its torch: pip chooses the pair.
+        torch = () if framework == "spikingjelly" else (TORCH,)
+        for packages in ((*torch, *PACKAGES[framework], "pytest", "hypothesis"), (*torch, "-e", str(ROOT))):
             subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
         (home / "complete").touch()
     return python
@@ -104,6 +106,7 @@ def _line(layer: str, status: str, note: str, rows: Sequence[Mapping[str, Any]])
         return f"| `{layer}` | **failed** | {len(rows)} | | | | {note} |"
     sums = [f"{sum(row[key] for row in read):,}" for key in ("compared", "spikes", "wrong")]
     counts = [str(len(read)), *sums] if read else ["", "", "", ""]
+    note += "" if read else " (from its source, not measured)"
     return f"| `{layer}` | {status} | {' | '.join(counts)} | {note} |"
 
 

@@ -1,6 +1,8 @@
 """The parts of the module reader: axes, spike rules, the tables of frameworks, nets of our own zoo."""
 
+import re
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,3 +168,14 @@ def test_own_neuron_may_take_whole_batches_step_by_step() -> None:
             return super().to_neuron(name, shape)
 
     assert read_module(Named(), torch.zeros(2, 4)).neurons == ("neuron",)
+
+
+def test_page_on_frameworks_names_every_layer_as_the_tables_have_it() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "frameworks.md").read_text(encoding="utf-8")
+    for framework, entries in FRAMEWORKS.items():
+        (section,) = re.findall(rf"^## [^\n]*\n\nMeasured with {framework} (.*?)^## ", page, re.M | re.S)
+        rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.M))
+        refused = set(re.findall(r"`(\w+)`", section.partition("Refused:")[2]))
+        for name, entry in entries.items():
+            assert (name in refused) if entry.status == "refused" else (rows[name] == entry.status), name
+    assert "**failed**" not in page

@@ -333,6 +333,24 @@ def test_single_step_and_single_sample_are_read() -> None:
     assert network.shapes["lif2"] == (4,)
 
 
+def test_state_that_earlier_data_left_is_set_aside_said_and_put_back() -> None:
+    class Buffered(Standin):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mem", torch.full((B, 4), 0.5), persistent=False)
+
+        def reset_mem(self) -> None:
+            super().reset_mem()
+            self.mem = torch.zeros_like(self.mem)
+
+    net = Buffered()
+    net.v = torch.ones(B, 4)
+    findings = read_module(net, torch.zeros(B, 4)).findings
+    assert "states-set-aside" in {f.code for f in findings}
+    assert bool((net.v == 1).all())
+    assert bool((net.mem == 0.5).all())
+
+
 def test_sample_of_a_single_step_cannot_show_feedback() -> None:
     with pytest.raises(DataError, match="a single time step"):
         read_module(Net(loop(chain)), spikes()[:1])

@@ -336,7 +336,10 @@ def _replayed(head: Value, constants: Sequence[Value]) -> bool:
         return False
     silent_result = head.replay()
     try:
-        return all(torch.equal(v.tensor.broadcast_to(silent_result.shape), silent_result) for v in constants)
+        return all(
+            torch.equal(v.tensor.to(silent_result.device).broadcast_to(silent_result.shape), silent_result)
+            for v in constants
+        )
     except RuntimeError:
         return False
 

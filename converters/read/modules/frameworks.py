@@ -60,12 +60,6 @@ class Found:
     entry: Entry
 
 
-def framework_of(module: nn.Module) -> str | None:
-    """The framework whose class this is or derives from."""
-    packages = (base.__module__.split(".")[0] for base in type(module).__mro__)
-    return next((name for name in packages if name in FRAMEWORKS), None)
-
-
 def find_entry(where: str, module: nn.Module) -> Found | None:
     """The table's entry for a module; None where it is nobody's neuron.
 
