@@ -53,6 +53,12 @@ def test_engines_equal_the_reference_on_busy_networks(engine: str) -> None:
         assert differs(expected(case), found(case, engine, chunk=1 + 5 * (seed % 4))) == [], seed
 
 
+def test_single_rows_and_columns_of_a_loop_are_added_up() -> None:
+    for seed in (1302, 1307):
+        case = busy_case(seed)
+        assert differs(expected(case), found(case, "dense", chunk=3)) == [], seed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", NAMES)
 @pytest.mark.parametrize("block", range(10))
