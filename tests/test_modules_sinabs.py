@@ -1,13 +1,16 @@
 """The nets of tests/framework_cases/sinabs_cases.py give sinabs's own spikes, or are refused with the reason."""
 
+import warnings
+
 import pytest
-
-pytest.importorskip("sinabs", reason="not installed; benchmarks/framework_table.py makes an environment")
-
 from framework_cases.case import Case, assert_case
-from framework_cases.sinabs_cases import CASES
 
-# Frameworks warn of much that is not ours.
+# Frameworks warn of much that is not ours, on import already.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pytest.importorskip("sinabs", reason="not installed; benchmarks/framework_table.py makes an environment")
+    from framework_cases.sinabs_cases import CASES
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

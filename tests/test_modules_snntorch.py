@@ -1,18 +1,20 @@
 """The nets of tests/framework_cases/snntorch_cases.py give snntorch's own spikes, or are refused with the reason."""
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
-pytest.importorskip("snntorch", reason="not installed; benchmarks/framework_table.py makes an environment")
-
 from framework_cases.case import Case, assert_case
-from framework_cases.snntorch_cases import CASES
 
-# Frameworks warn of much that is not ours.
+# Frameworks warn of much that is not ours, on import already.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pytest.importorskip("snntorch", reason="not installed; benchmarks/framework_table.py makes an environment")
+    from framework_cases.snntorch_cases import CASES
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

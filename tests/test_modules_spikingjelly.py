@@ -1,13 +1,16 @@
 """The nets of tests/framework_cases/spikingjelly_cases.py give their own spikes, or are refused with the reason."""
 
+import warnings
+
 import pytest
-
-pytest.importorskip("spikingjelly", reason="not installed; benchmarks/framework_table.py makes an environment")
-
 from framework_cases.case import Case, assert_case
-from framework_cases.spikingjelly_cases import CASES
 
-# Frameworks warn of much that is not ours.
+# Frameworks warn of much that is not ours, on import already.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pytest.importorskip("spikingjelly", reason="not installed; benchmarks/framework_table.py makes an environment")
+    from framework_cases.spikingjelly_cases import CASES
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
