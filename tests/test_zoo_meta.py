@@ -1,21 +1,23 @@
 """Meta-learning: second derivatives, episodes, and the chip's inner loop on many episodes at once."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from zoo_data import write_tiny_nmnist
 
 from spikeport.deploy.compile import CompileOptions
 from spikeport.deploy.learning.layer import plastic_layer, with_room
 from spikeport.deploy.on_chip_learning import Learning, learn
-from spikeport.deploy.zoo import meta
+from spikeport.deploy.zoo import meta, meta_choice
 from spikeport.deploy.zoo.deployed import deploy_run
 from spikeport.deploy.zoo.few_shot import OnChip, adapted, imprinted_on_chip, learn_episodes, learnt, right
-from spikeport.deploy.zoo.reproduction import trained
+from spikeport.deploy.zoo.reproduction import Claim, trained
 from spikeport.errors import DataError
-from spikeport.models.meta.classes import UNSEEN, double_digit_classes, omniglot_classes
+from spikeport.models.meta.classes import CHOICE, PAIRS, UNSEEN, double_digit_classes, omniglot_classes
 from spikeport.models.meta.episodes import Task, draw_episode, draw_episodes, labels_of
 from spikeport.models.meta.full_loop import full_accuracy
 from spikeport.models.meta.learner import HEAD, inner_loop
@@ -28,9 +30,11 @@ SMALL: dict[str, Any] = {"epochs": 1, "outer_steps": 2, "tasks": 2, "queries": 3
 
 @pytest.fixture(scope="module")
 def tiny_omniglot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """14 made-up characters of 20 drawers: a stroke each, somewhat shaken."""
+    """20 made-up characters of 20 drawers: a stroke each, somewhat shaken."""
     rng = np.random.default_rng(0)
-    names = [f"{alphabet}/{i}" for alphabet in ("Greek", *UNSEEN) for i in range(8 if alphabet == "Greek" else 3)]
+    names = [
+        f"{alphabet}/{i}" for alphabet in ("Greek", *CHOICE, *UNSEEN) for i in range(8 if alphabet == "Greek" else 3)
+    ]
     images = np.zeros((len(names), 20, 28, 28), np.uint8)
     for character in images:
         rows, columns = rng.integers(4, 24, (2, 6))
@@ -74,18 +78,43 @@ def test_no_sample_is_in_support_and_query_and_labels_are_the_classes_of_the_sam
 
 def test_unseen_alphabets_are_for_test_and_rotations_are_classes_of_their_own(tiny_omniglot: Path) -> None:
     both = omniglot_classes(tiny_omniglot)
-    assert both.train.frames.shape == (32, 20, 1, 1, 14, 14)
+    assert both.train.frames.shape == (56, 20, 1, 1, 14, 14)
     assert both.test.frames.shape == (6, 20, 1, 1, 14, 14)
-    assert np.array_equal(np.rot90(both.train.frames[0, 0, 0, 0]), both.train.frames[8, 0, 0, 0])
+    assert np.array_equal(np.rot90(both.train.frames[0, 0, 0, 0]), both.train.frames[14, 0, 0, 0])
     assert both.test.flat(3).shape == (120, 3, 1, 14, 14)
+    held_back = omniglot_classes(tiny_omniglot, rotations=False, held_back=True)
+    assert held_back.train.frames.shape[0] == 8
+    assert np.array_equal(held_back.choice.frames, both.choice.frames)
+    learnt_too = {frames.tobytes() for frames in held_back.train.frames.reshape(-1, 14 * 14)}
+    assert not learnt_too & {frames.tobytes() for frames in held_back.choice.frames.reshape(-1, 14 * 14)}
 
 
-def test_two_digits_stand_side_by_side_and_numbers_for_test_are_not_learnt(tiny_nmnist: Path) -> None:
-    both = double_digit_classes(tiny_nmnist, 4, 0)
-    assert (len(both.train), len(both.test)) == (80, 20)
-    assert both.train.frames.shape[1:] == (20, 4, 2, 17, 34)
-    learnt_too = {frames.tobytes() for frames in both.train.frames.reshape(-1, 4 * 2 * 17 * 34)}
-    assert not learnt_too & {frames.tobytes() for frames in both.test.frames.reshape(-1, 4 * 2 * 17 * 34)}
+@pytest.fixture(scope="module")
+def many_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings enough for two-digit numbers, in one folder with Omniglot."""
+    path = tmp_path_factory.mktemp("both") / "nmnist.npz"
+    write_tiny_nmnist(path, 620, 80)
+    return path
+
+
+def test_two_digits_stand_side_by_side_and_recordings_for_test_are_not_learnt(many_recordings: Path) -> None:
+    def halves(frames: np.ndarray) -> set[bytes]:
+        return {half.tobytes() for half in np.concatenate(np.split(frames.reshape(-1, 4, 2, 17, 34), 2, -1))}
+
+    parts = double_digit_classes(many_recordings, 4, 0)
+    held_back = double_digit_classes(many_recordings, 4, 0, held_back=True)
+    assert (len(parts.train), len(parts.test), len(held_back.train), len(held_back.choice)) == (80, 20, 64, 16)
+    assert parts.train.frames.shape[1:] == (PAIRS, 4, 2, 17, 34)
+    assert np.array_equal(held_back.test.frames, parts.test.frames)
+    assert not halves(parts.train.frames) & halves(parts.test.frames)
+    assert not halves(held_back.train.frames) & halves(held_back.choice.frames)
+    for number in parts.test.frames:
+        assert all(len({f.tobytes() for f in half}) == PAIRS for half in np.split(number, 2, -1))
+
+
+def test_two_digit_numbers_want_recordings_enough(tiny_nmnist: Path) -> None:
+    with pytest.raises(DataError, match="need 48"):
+        double_digit_classes(tiny_nmnist, 4, 0)
 
 
 @pytest.mark.parametrize("mode", ["anil", "maml", "maml-first-order", "supervised", "random"])
@@ -99,8 +128,8 @@ def test_every_mode_trains_and_deploys(mode: str, tiny_omniglot: Path, tmp_path:
         assert 0 <= full_accuracy(learner_of(run), split(run).test.flat(3), episodes) <= 1
 
 
-def test_double_digits_train(tiny_nmnist: Path, tmp_path: Path) -> None:
-    run, recipe, _ = trained("meta", SMALL | {"set": "double-digits", "steps": 2}, tiny_nmnist, tmp_path / "run")
+def test_double_digits_train(many_recordings: Path, tmp_path: Path) -> None:
+    run, recipe, _ = trained("meta", SMALL | {"set": "double-digits", "steps": 2}, many_recordings, tmp_path / "run")
     assert recipe.samples(run).test.frames.shape[1:] == (2, 2, 17, 34)
     assert recipe.network(run).shapes["input"] == (2, 17, 34)
 
@@ -156,6 +185,41 @@ def test_supervised_training_sees_as_many_images_as_an_outer_step() -> None:
     net.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
     next(_supervised_losses(net, torch.zeros(60, 1, 1, 14, 14), config, 10))
     assert seen == [config.tasks * config.way * (config.shots + config.queries)]
+
+
+def test_settings_are_chosen_on_classes_held_back(
+    tiny_omniglot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meta_choice, "EPISODES", 20)
+    monkeypatch.setattr(meta_choice, "QUERIES", 3)
+    monkeypatch.setattr(meta_choice, "CANDIDATES", ({"gain": 1e-3}, {"gain": 5.0}))
+    settings = SMALL | {"mode": "random", "set": "omniglot", "seed": 0, "first": 8, "second": 16}
+    choice = meta_choice.choose(settings, tiny_omniglot, tmp_path, lambda _text: None)
+    assert choice.settings == {"gain": 5.0}  # with the other nothing spikes, and all answers are the lowest class
+    assert choice.accuracy > 0.4
+    assert set(choice.rates) == {1, 5}
+    assert all(json.loads(path.read_text())["config"]["held_back"] for path in tmp_path.rglob("run.json"))
+
+
+def test_the_reproduction_has_every_row_for_every_seed(
+    tiny_omniglot: Path, many_recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for path in (tiny_omniglot, many_recordings):
+        (data / path.name).write_bytes(path.read_bytes())
+    small = SMALL | {"steps": 2, "gain": 5.0}
+    modes = {kind: dict.fromkeys(of_set, small) for kind, of_set in meta.MODES.items()}
+    monkeypatch.setattr(meta, "MODES", modes)
+    monkeypatch.setattr(meta, "EPISODES", 10)
+    monkeypatch.setattr(meta_choice, "EPISODES", 10)
+    monkeypatch.setattr(meta_choice, "CANDIDATES", ({"gain": 5.0},))
+    monkeypatch.setattr(meta, "lava_claim", lambda _deployments: Claim("Lava", None, ""))
+    found = meta.reproduce(data, tmp_path / "runs", (0, 1), lambda _text: None)
+    omniglot, digits = (table for table in found.tables if "episodes" in table.title and table.heads.get("5"))
+    for table, rows in ((omniglot, 18), (digits, 14)):
+        assert len(table.rows) == rows
+        assert all(len(row[shots].values) == 2 for row in table.rows for shots in ("1", "5"))
 
 
 @pytest.mark.slow

@@ -145,7 +145,8 @@ def imprinted_on_chip(layer: PlasticLayer, spikes: Ints, episodes: Episodes, bit
     unit = weight_unit(bits, layer.synapses.sign_mode)
     _, high = weight_range(unit, layer.synapses.sign_mode)
     heads = prototypes(spikes.sum(1), episodes)
-    scaled = heads * high / heads.max((1, 2), keepdims=True)
+    largest = heads.max((1, 2), keepdims=True)
+    scaled = heads * high / np.where(largest > 0, largest, 1.0)
     return right_on_chip(layer, to_grid(np.rint(scaled).astype(np.int64), unit, layer), spikes, episodes)
 
 

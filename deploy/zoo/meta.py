@@ -1,4 +1,4 @@
-"""Meta-learning on the chip: few-shot episodes of unseen alphabets, their inner loop in integers, and baselines."""
+"""Meta-learning on the chip: few-shot episodes of unseen classes, their inner loop in integers, and baselines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from spikeport.deploy.learning.layer import PlasticLayer, plastic_layer, with_ro
 from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import PRICES, Deployed, deploy_run
 from spikeport.deploy.zoo.few_shot import (
-    Floats,
     OnChip,
     adapted,
     imprinted_on_chip,
@@ -28,6 +27,7 @@ from spikeport.deploy.zoo.few_shot import (
     right,
 )
 from spikeport.deploy.zoo.lava_check import lava_claim
+from spikeport.deploy.zoo.meta_choice import PASSES, QUERIES, SHOTS, Choice, choose
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
 from spikeport.models.meta.episodes import Episodes, Task, draw_episodes
 from spikeport.models.meta.full_loop import full_accuracy
@@ -38,31 +38,29 @@ from spikeport.models.training.run_folder import RunFolder
 TARGET = "loihi2"
 ONE_GROUP = CompileOptions(split="never")
 EPISODES = 600
-QUERIES = 10
-SHOTS = (1, 5)
-PASSES = 5
 BITS = (8, 6, 4)
-MODES: Mapping[str, Mapping[str, Any]] = {
-    "anil": {},
-    "supervised": {},
-    "maml": {"epochs": 10},
-    "maml-first-order": {"epochs": 10},
-    "random": {},
+OMNIGLOT, DIGITS = "omniglot", "double-digits"
+MODES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    OMNIGLOT: {
+        "anil": {},
+        "supervised": {},
+        "maml": {"epochs": 10},
+        "maml-first-order": {"epochs": 10},
+        "random": {},
+    },
+    DIGITS: {"anil": {"epochs": 8}, "supervised": {"epochs": 8}, "random": {"epochs": 8}},
 }
-"""Settings that make trainings take about as long: an outer step of MAML costs twice one of ANIL."""
-FIRST_ONLY = ("maml", "maml-first-order")
-"""Trained for the first seed alone: what they show is not what is deployed."""
-NAMES = {"maml": "MAML, second order", "maml-first-order": "MAML, first order", "supervised": "supervised body"}
-RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Inner rates tried for bodies that have not learnt one; the best is taken, on the test episodes: in their favour."""
+"""By set: settings that make its trainings take about as long: an outer step of MAML costs twice one of ANIL."""
+TITLES = {OMNIGLOT: "Omniglot, unseen alphabets", DIGITS: "double-digit N-MNIST, unseen numbers and recordings"}
+NAMES = {"maml": "MAML, second order", "maml-first-order": "MAML, first order"}
 
 BEFORE = "ANIL, before adaptation"
 ONE_STEP = "ANIL, last layer, floats, 1 step"
 FLOAT = "ANIL, last layer, floats, 5 steps"
 IMPRINT = "ANIL body, imprinting, floats"
-SUPERVISED = "supervised body, same inner loop, best rate"
+SUPERVISED = "supervised body, same inner loop, chosen rate"
 SUPERVISED_IMPRINT = "supervised body, imprinting, floats"
-RANDOM = "random body, same inner loop, best rate"
+RANDOM = "random body, same inner loop, chosen rate"
 RANDOM_IMPRINT = "random body, imprinting, floats"
 PIXELS = "raw pixels, nearest mean"
 
@@ -96,39 +94,50 @@ class Hidden:
 
 
 def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Reproduction:
-    """See `spikeport.deploy.zoo.reproduction.reproduce`."""
-    found = []
+    """See `spikeport.deploy.zoo.reproduction.reproduce`; a ``data`` that is one file holds Omniglot alone."""
+    sets = (OMNIGLOT,) if data.is_file() else tuple(MODES)
+    tables: list[ResultTable] = []
+    claims: list[Claim] = []
     lava: dict[str, tuple[Deployment, NDArray[Any]]] = {}
-    for seed in seeds:
-        runs, times = {}, {}
-        for mode, settings in MODES.items():
-            if mode in FIRST_ONLY and seed != seeds[0]:
-                continue
-            step(f"seed {seed}, {mode}")
-            run, recipe, figures = trained(
-                "meta", {"mode": mode, "seed": seed, **settings}, data, folder / f"{mode}-{seed}"
-            )
-            runs[mode], times[mode] = run, figures["cpu_s"]
-        step(f"seed {seed}, episodes")
-        deployed = {mode: deploy_run(runs[mode], recipe, TARGET, options=ONE_GROUP) for mode in ("anil", "supervised")}
-        found.append(_seed(runs, deployed, seed, times))
-        lava = lava or {"Omniglot, ANIL": (deployed["anil"].deployment, split(runs["anil"]).test.flat(5))}
+    for kind in sets:
+        settings = {mode: {**fixed, "mode": mode, "set": kind} for mode, fixed in MODES[kind].items()}
+        choices = {m: choose({**s, "seed": seeds[0]}, data, folder, step) for m, s in settings.items()}
+        found = []
+        for seed in seeds:
+            runs, times = {}, {}
+            for mode, choice in choices.items():
+                step(f"{kind}, seed {seed}, {mode}")
+                asked = {**settings[mode], **choice.settings, "seed": seed}
+                runs[mode], recipe, figures = trained("meta", asked, data, folder / f"{kind}-{mode}-{seed}")
+                times[mode] = figures["cpu_s"]
+            step(f"{kind}, seed {seed}, episodes")
+            deployed = {m: deploy_run(runs[m], recipe, TARGET, options=ONE_GROUP) for m in ("anil", "supervised")}
+            found.append(_seed(runs, deployed, choices, times))
+            lava = lava or {"Omniglot, ANIL": (deployed["anil"].deployment, recipe.samples(runs["anil"]).test.frames)}
+        title = TITLES[kind]
+        tables += [_table(found, title), _trainings(found, choices, title), _cost_table(found, title)]
+        tables.append(_energy_table(found, title))
+        claims += _claims(found, title)
+    if DIGITS not in sets:
+        claims.append(Claim(f"{TITLES[DIGITS]}", None, f"{data} is one file; give a folder with N-MNIST as well"))
     step("Lava")
-    tables = (_table(found), _cost_table(found), _energy_table(found))
-    return Reproduction("meta", tuple(seeds), tables, (*_claims(found), lava_claim(lava)))
+    return Reproduction("meta", tuple(seeds), tuple(tables), (*claims, lava_claim(lava)))
 
 
 def _seed(
-    runs: Mapping[str, RunFolder[MetaConfig]], deployed: Mapping[str, Deployed], seed: int, times: Mapping[str, float]
+    runs: Mapping[str, RunFolder[MetaConfig]],
+    deployed: Mapping[str, Deployed],
+    choices: Mapping[str, Choice],
+    times: Mapping[str, float],
 ) -> Seed:
     hidden = {mode: _hidden(deployed[mode], runs[mode]) for mode in deployed}
     rows: dict[int, dict[str, float]] = {}
     costs: dict[int, LearningCosts] = {}
     for shots in SHOTS:
-        classes = split(runs["anil"]).test
+        classes, seed = split(runs["anil"]).test, runs["anil"].config.seed
         episodes = draw_episodes(len(classes), classes.frames.shape[1], Task(5, shots, QUERIES), EPISODES, seed)
         chip, costs[shots] = _chip_rows(runs["anil"], hidden, episodes)
-        rows[shots] = _float_rows(runs, episodes) | chip
+        rows[shots] = _float_rows(runs, episodes, choices) | chip
     energy = {e.profile: e.energy_j for e in deployed["anil"].estimates}
     return Seed(rows, costs, energy, times)
 
@@ -158,12 +167,13 @@ def _chip_rows(
     return rows, done[BITS[0]][1]
 
 
-def _float_rows(runs: Mapping[str, RunFolder[MetaConfig]], episodes: Episodes) -> dict[str, float]:
+def _float_rows(
+    runs: Mapping[str, RunFolder[MetaConfig]], episodes: Episodes, choices: Mapping[str, Choice]
+) -> dict[str, float]:
     """Everything in floats."""
-    classes = split(runs["anil"]).test
-    frames = classes.flat(runs["anil"].config.steps)
+    frames = split(runs["anil"]).test.flat(runs["anil"].config.steps)
     rows: dict[str, float] = {}
-    for mode in (name for name in ("anil", *FIRST_ONLY) if name in runs):
+    for mode in (name for name in ("anil", *NAMES) if name in runs):
         learner = trained_learner(runs[mode])
         features, head = features_of(learner, frames), learner.head.detach().numpy()
         rate = learner.log_rates[0].exp().item()
@@ -173,46 +183,52 @@ def _float_rows(runs: Mapping[str, RunFolder[MetaConfig]], episodes: Episodes) -
             rows[IMPRINT] = right(prototypes(features, episodes), features, episodes)
             continue
         rows[f"{NAMES[mode]}, last layer, floats, 5 steps"] = after[2]
-        if episodes.task.shots == 1:
-            rows[f"{NAMES[mode]}, everything adapted, 1 step"] = full_accuracy(learner, frames, episodes)
+        rows[f"{NAMES[mode]}, everything adapted, 1 step"] = full_accuracy(learner, frames, episodes)
     for mode, loop, imprint in (("supervised", SUPERVISED, SUPERVISED_IMPRINT), ("random", RANDOM, RANDOM_IMPRINT)):
-        features = features_of(trained_learner(runs[mode]), frames)
-        rows[loop] = _best_rate(features, episodes)
+        learner = trained_learner(runs[mode])
+        features, rate = features_of(learner, frames), choices[mode].rates[episodes.task.shots]
+        heads = adapted(learner.head.detach().numpy(), features, episodes, rate, PASSES)
+        rows[loop] = right(heads, features, episodes)
         rows[imprint] = right(prototypes(features, episodes), features, episodes)
-    rows[PIXELS] = nearest_mean(frames[:, 0].reshape(len(frames), -1).astype(np.float64), episodes)
+    rows[PIXELS] = nearest_mean(frames.mean(1).reshape(len(frames), -1), episodes)
     return rows
-
-
-def _best_rate(features: Floats, episodes: Episodes) -> float:
-    start = np.zeros((episodes.task.way, features.shape[1]), np.float32)
-    return max(right(adapted(start, features, episodes, rate, PASSES), features, episodes) for rate in RATES)
 
 
 def _spread(found: Sequence[Seed], shots: int, row: str) -> Spread:
     return Spread(tuple(seed.rows[shots][row] for seed in found if row in seed.rows[shots]))
 
 
-def _table(found: Sequence[Seed]) -> ResultTable:
-    names = list(found[0].rows[1])
-    rows: list[dict[str, Any]] = [
-        {"row": name} | {f"{k}": _spread(found, k, name) if name in found[0].rows[k] else "not run" for k in SHOTS}
-        for name in names
-    ]
+def _table(found: Sequence[Seed], title: str) -> ResultTable:
+    rows = tuple({"row": name} | {f"{k}": _spread(found, k, name) for k in SHOTS} for name in found[0].rows[1])
     heads = {"row": "how", **{f"{k}": f"5-way {k}-shot" for k in SHOTS}}
-    return ResultTable(f"Omniglot, unseen alphabets, {EPISODES} episodes", heads, tuple(rows))
+    return ResultTable(f"{title}, {EPISODES} episodes", heads, rows)
 
 
-def _cost_table(found: Sequence[Seed]) -> ResultTable:
+def _trainings(found: Sequence[Seed], choices: Mapping[str, Choice], title: str) -> ResultTable:
+    rows = [
+        {
+            "mode": mode,
+            "settings": ", ".join(f"{name}={value:g}" for name, value in choice.settings.items()),
+            "rates": ", ".join(f"{choice.rates[k]:.3g}" for k in SHOTS),
+            "cpu": f"{np.mean([seed.cpu_s[mode] for seed in found]):.0f}",
+        }
+        for mode, choice in choices.items()
+    ]
+    heads = {"mode": "training", "settings": "settings", "rates": "head's rate, 1 and 5 shots", "cpu": "processor s"}
+    return ResultTable(f"{title}: trainings, settings chosen on classes held back", heads, tuple(rows))
+
+
+def _cost_table(found: Sequence[Seed], title: str) -> ResultTable:
     rows = []
     for what in found[0].costs[1].as_dict():
         cells = {f"{k}": np.mean([s.costs[k].as_dict()[what] for s in found]) / EPISODES for k in SHOTS}
         if any(cells.values()):
             rows.append({"what": what.replace("_", " "), **{k: f"{value:,.0f}" for k, value in cells.items()}})
     heads = {"what": "events (no price list has them)", **{f"{k}": f"{k}-shot" for k in SHOTS}}
-    return ResultTable("what learning takes per episode on the chip, 8 bits, 5 passes", heads, tuple(rows))
+    return ResultTable(f"{title}: what learning takes per episode on the chip, 8 bits, 5 passes", heads, tuple(rows))
 
 
-def _energy_table(found: Sequence[Seed]) -> ResultTable:
+def _energy_table(found: Sequence[Seed], title: str) -> ResultTable:
     presented = {k: float(np.mean([s.costs[k].presentations for s in found])) / EPISODES for k in SHOTS}
     rows = []
     for name in PRICES:
@@ -221,13 +237,13 @@ def _energy_table(found: Sequence[Seed]) -> ResultTable:
         episodes = {f"{k}": si(None if each is None else each * presented[k], "J") for k in SHOTS}
         rows.append({"prices": name, "each": si(each, "J"), **episodes})
     heads = {"prices": "prices of", "each": "one presentation", **{f"{k}": f"adaptation, {k}-shot" for k in SHOTS}}
-    return ResultTable("energy without the learning's own events", heads, tuple(rows))
+    return ResultTable(f"{title}: energy without the learning's own events", heads, tuple(rows))
 
 
-def _claims(found: Sequence[Seed]) -> Iterator[Claim]:
+def _claims(found: Sequence[Seed], title: str) -> Iterator[Claim]:
     for shots in SHOTS:
         mean = {row: 100 * _spread(found, shots, row).mean for row in found[0].rows[shots]}
-        where = f"{shots}-shot:"
+        where = f"{title.split(',')[0]}, {shots}-shot:"
         yield Claim(f"{where} chance before adaptation", abs(mean[BEFORE] - 20) <= 2, f"{mean[BEFORE]:.1f} %")
         for bits, allowed in ((8, 3), (6, 4), (4, 6)):
             lost = mean[on_chip(bits)] - mean[FLOAT]

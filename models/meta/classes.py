@@ -1,4 +1,4 @@
-"""Classes to draw few-shot episodes from: some to learn how to learn, others, never seen, to be judged by."""
+"""Classes to draw few-shot episodes from: some to learn how to learn, some to choose by, others to be judged by."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import DataError
-from spikeport.models.data.recordings import Framing
-from spikeport.models.data.sets import NMNIST_SECONDS, nmnist, omniglot
+from spikeport.models.data.sets import nmnist_frames, omniglot
 
 Frames: TypeAlias = NDArray[np.uint8]
 
 UNSEEN = ("Korean", "Tagalog")
 """Omniglot alphabets that are kept for test."""
+CHOICE = ("Balinese", "Early_Aramaic")
+"""Omniglot alphabets that settings are chosen on; learnt from once that is done."""
 INK = 0.25
 """Share of a block's darkest value from which on a pixel of a reduced character is set."""
-PAIRS = 20
-"""Recordings made of each two-digit number."""
-TEST_NUMBERS = 20
+PAIRS = 16
+"""Recordings made of each two-digit number: 5 to learn from and 10 to be asked about, and one more."""
+TEST_NUMBERS, CHOICE_NUMBERS = 20, 16
 """Of the hundred two-digit numbers, as many as in the paper's split."""
 
 
@@ -42,22 +43,28 @@ class Classes:
 
 @dataclass(frozen=True)
 class Split:
-    """Classes to learn from and classes to be judged by; no class is in both."""
+    """Classes to learn from, to choose settings on, and to be judged by.
+
+    No class of ``test`` is in another part, nor does one of its recordings make up samples there. ``choice`` is part of
+    ``train`` unless it was held back.
+    """
 
     train: Classes
+    choice: Classes
     test: Classes
 
 
-def omniglot_classes(path: Path, side: int = 14, rotations: bool = True) -> Split:
+def omniglot_classes(path: Path, side: int = 14, rotations: bool = True, held_back: bool = False) -> Split:
     """Characters (Lake et al. 2015) of ``side`` x ``side`` pixels; those of `UNSEEN` alphabets are for test.
 
     Args:
         path: as `spikeport.models.data.sets.omniglot` takes it.
         side: divides 28.
         rotations: each character to learn from, turned by 90, 180 and 270 degrees, is three more classes.
+        held_back: whether characters of the alphabets `CHOICE` are kept from learning.
 
     Raises:
-        DataError: ``side`` does not divide the images' 28 pixels, or an alphabet for test is missing.
+        DataError: ``side`` does not divide the images' 28 pixels, or an alphabet for test or choice is missing.
     """
     images, names = omniglot(path)
     if 28 % side:
@@ -65,36 +72,54 @@ def omniglot_classes(path: Path, side: int = 14, rotations: bool = True) -> Spli
     block = 28 // side
     tiles = images.reshape(*images.shape[:2], side, block, side, block)
     frames = (tiles.mean((3, 5)) > INK * 255)[:, :, None, None].astype(np.uint8)
-    unseen = np.array([str(name).split("/")[0] in UNSEEN for name in names])
-    if not unseen.any() or unseen.all():
-        raise DataError(f"{path} needs characters of {', '.join(UNSEEN)} for test, and others to learn from")
-    return Split(Classes(_turned(frames[~unseen]) if rotations else frames[~unseen]), Classes(frames[unseen]))
+    alphabets = np.array([str(name).split("/")[0] for name in names])
+    unseen, choice = np.isin(alphabets, UNSEEN), np.isin(alphabets, CHOICE)
+    if not (unseen.any() and choice.any() and (~unseen & ~choice).any()):
+        kept = f"{', '.join(UNSEEN)} for test, of {', '.join(CHOICE)} to choose settings on"
+        raise DataError(f"{path} needs characters of {kept}, and others to learn from")
+    learnt = frames[~unseen & ~(choice & held_back)]
+    return Split(Classes(_turned(learnt) if rotations else learnt), Classes(frames[choice]), Classes(frames[unseen]))
 
 
 def _turned(frames: Frames) -> Frames:
     return np.ascontiguousarray(np.concatenate([np.rot90(frames, turns, (-2, -1)) for turns in range(4)]))
 
 
-def double_digit_classes(path: Path, steps: int, seed: int) -> Split:
+def double_digit_classes(path: Path, steps: int, seed: int, held_back: bool = False) -> Split:
     """Two-digit numbers from pairs of N-MNIST recordings side by side: (classes, PAIRS, steps, 2, 17, 34).
 
-    Numbers and recordings for test are in no class that is learnt from. (The paper's own list of numbers belongs to
-    the MultiDigitMNIST data; here ``seed`` draws them.)
+    ``seed`` draws numbers and recordings of each part. (The paper's own list of numbers belongs to the MultiDigitMNIST
+    data.) Within a number no recording stands twice in the same place, or queries would be half known.
+
+    Args:
+        path: as `spikeport.models.data.sets.nmnist_frames` takes it; its own parts are put together.
+        steps: T over the recordings' 300 ms.
+        seed: of the split.
+        held_back: whether numbers and recordings to choose settings on are kept from learning.
+
+    Raises:
+        DataError: fewer than 3 x `PAIRS` recordings of a digit.
     """
-    framing = Framing(steps, NMNIST_SECONDS, (2, 2))
-    rng = np.random.default_rng(seed)
-    numbers = rng.permutation(100)
-    parts = [part.frames(framing) for part in nmnist(path)]
-    chosen = (numbers[TEST_NUMBERS:], numbers[:TEST_NUMBERS])
-    made = [
-        Classes(np.stack([_number(part.frames, part.labels, int(n), rng) for n in which]))
-        for part, which in zip(parts, chosen, strict=True)
-    ]
-    return Split(*made)
+    both, rng = nmnist_frames(path, steps), np.random.default_rng(seed)
+    frames = np.concatenate([both.train.frames, both.test.frames])
+    labels = np.concatenate([both.train.labels, both.test.labels])
+    if (fewest := int(np.bincount(labels, minlength=10).min())) < 3 * PAIRS:
+        raise DataError(f"{path} has only {fewest} recordings of one digit; two-digit numbers need {3 * PAIRS}")
+    pools = [rng.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
+    test, choice = ([pool[first : first + PAIRS] for pool in pools] for first in (0, PAIRS))
+    learnt = [pool[PAIRS * (2 if held_back else 1) :] for pool in pools]
+    numbers, unseen = rng.permutation(100), TEST_NUMBERS + CHOICE_NUMBERS
+    judged = _numbers(frames, numbers[:TEST_NUMBERS], test, rng)
+    chosen = _numbers(frames, numbers[TEST_NUMBERS:unseen], choice, rng)
+    return Split(_numbers(frames, numbers[unseen if held_back else TEST_NUMBERS :], learnt, rng), chosen, judged)
 
 
-def _number(frames: NDArray[Any], labels: NDArray[np.int64], number: int, rng: np.random.Generator) -> Frames:
-    """(PAIRS, T, 2, H, 2 · W): the tens on the left."""
-    halves = [frames[rng.choice(np.flatnonzero(labels == digit), PAIRS)] for digit in divmod(number, 10)]
-    joined: Frames = np.concatenate(halves, axis=-1).astype(np.uint8)
-    return joined
+def _numbers(
+    frames: NDArray[Any], numbers: NDArray[np.int64], pools: list[NDArray[np.int64]], rng: np.random.Generator
+) -> Classes:
+    """``pools``: of each digit, the recordings (indices) that there are. The tens stand on the left."""
+    made = []
+    for number in numbers:
+        halves = [frames[rng.permutation(pools[digit])[:PAIRS]] for digit in divmod(int(number), 10)]
+        made.append(np.concatenate(halves, axis=-1).astype(np.uint8))
+    return Classes(np.stack(made))

@@ -44,7 +44,8 @@ class MetaConfig(TrainingConfig):
             trained to tell all classes apart; "random": a body that learnt nothing.
         set: "omniglot" or "double-digits" (pairs of N-MNIST recordings).
         way, shots, queries: size of an episode.
-        tasks: episodes behind one outer step; their sum is the outer loss.
+        held_back: whether the classes that settings are chosen on are kept from learning.
+        tasks: episodes behind one outer step; the mean of their losses is the outer loss.
         outer_steps: per epoch. A supervised step sees as many images as an outer step does.
         inner_steps: gradient steps on the support samples.
         inner_rate: learning rate of these steps at the start; it is learnt.
@@ -59,6 +60,7 @@ class MetaConfig(TrainingConfig):
     clip: float | None = Field(10.0, gt=0)
     mode: Mode = "anil"
     set: Literal["omniglot", "double-digits"] = "omniglot"
+    held_back: bool = False
     way: int = Field(5, ge=2)
     shots: int = Field(1, ge=1)
     queries: int = Field(10, ge=1)
@@ -79,14 +81,16 @@ class MetaConfig(TrainingConfig):
 
 
 @lru_cache(maxsize=4)
-def _split(data: Path, kind: str, steps: int, seed: int) -> Split:
-    return omniglot_classes(data) if kind == "omniglot" else double_digit_classes(data, steps, seed)
+def _split(data: Path, kind: str, steps: int, seed: int, held_back: bool) -> Split:
+    if kind == "omniglot":
+        return omniglot_classes(data, held_back=held_back)
+    return double_digit_classes(data, steps, seed, held_back)
 
 
 def split(run: RunFolder[MetaConfig]) -> Split:
-    """Classes to learn from and classes to be judged by."""
+    """Classes to learn from, to choose settings on, and to be judged by."""
     config = run.config
-    return _split(run.data, config.set, config.steps, config.seed)
+    return _split(run.data, config.set, config.steps, config.seed, config.held_back)
 
 
 def build(config: MetaConfig, shape: tuple[int, ...]) -> Learner:
@@ -162,21 +166,28 @@ def _supervised_losses(net: Classifier, frames: Tensor, config: MetaConfig, per_
 
 
 def train(run: RunFolder[MetaConfig], watch: Watch) -> Figures:
-    """Train the learner; the learnt inner rate of the head, and processor seconds."""
+    """Train the learner; the learnt inner rate of the head, and processor seconds (a continued training: of the part
+    done last, as if all epochs had taken as long).
+    """
     config, classes = run.config, split(run).train
-    begun = time.process_time()
+    begun, done = time.process_time(), 0
     module = _module(config, classes)
     if config.mode != "random":
         frames, per_class = torch.from_numpy(classes.flat(config.steps)).float(), classes.frames.shape[1]
 
         def losses(_epoch: int) -> Iterator[Tensor]:
+            nonlocal done
+            done += 1
             if isinstance(module, Classifier):
                 return _supervised_losses(module, frames, config, per_class)
             return _episode_losses(module, frames, config, per_class)
 
         fit(module, losses, config, config.outer_steps, run.stage("net"), watch)
     learner = module.learner if isinstance(module, Classifier) else module
-    return {"inner_rate": learner.log_rates[0].exp().item(), "cpu_s": time.process_time() - begun}
+    return {
+        "inner_rate": learner.log_rates[0].exp().item(),
+        "cpu_s": (time.process_time() - begun) * (config.epochs / done if done else 1.0),
+    }
 
 
 def _module(config: MetaConfig, classes: Classes) -> Learner | Classifier:

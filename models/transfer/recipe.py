@@ -50,7 +50,7 @@ class TransferConfig(TrainingConfig):
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     weight_decay: float = Field(0.01, ge=0)
     mode: Mode = "full"
-    labelled: int = Field(50, ge=10)
+    labelled: int = Field(50, ge=10, multiple_of=10)
     steps: int = Field(5, ge=1)
     channels: int = Field(16, ge=1)
     hidden: int = Field(128, ge=1)
@@ -70,7 +70,7 @@ class _Given:
 
 def samples(run: RunFolder[TransferConfig]) -> Parts:
     """The labelled recordings, and every recording of the test part."""
-    return labelled(run, nmnist_frames(find(run.data, "nmnist.npz"), run.config.steps))
+    return labelled(run, nmnist_frames(run.data, run.config.steps))
 
 
 def labelled(run: RunFolder[TransferConfig], both: Parts) -> Parts:
