@@ -1,7 +1,8 @@
 """auto: each synapse group by the engine that is faster for it, judged by how many of its sources spike.
 
 Events cost in proportion to the spikes, products do not. Where few sources spike, events win on every machine and
-every shape; where many do, both are tried on tiles of the run itself (they give the same sums) and timed.
+every shape; where many do, both are tried on tiles of the run itself (they give the same sums) and timed. What events
+took for each spike there says what they would take at another density.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ PATIENCE = 1.0
 
 @dataclass
 class Timing:
-    """What an engine has shown: seconds per row of its fastest tile, and how many tiles."""
+    """What an engine has shown: seconds per unit of work on its fastest tile, and how many tiles."""
 
     best: float = np.inf
     tiles: int = 0
 
-    def add(self, seconds: float, rows: int) -> None:
+    def add(self, seconds: float, work: float) -> None:
         """One more tile."""
-        self.best, self.tiles = min(self.best, seconds / rows), self.tiles + 1
+        self.best, self.tiles = min(self.best, seconds / work), self.tiles + 1
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Either:
         events: its sums by events.
         products: its sums by matrix products, once they are worth a try.
         density: spikes per source and step when last looked at.
-        timings: by engine, while both are tried.
+        timings: by engine; seconds per row of products, and of events, if every source spiked.
         spent: seconds of work by events while products might have been faster.
     """
 
@@ -78,7 +79,11 @@ class Either:
     def chosen(self) -> str:
         """The engine to go on with."""
         tried = self.products is not None and self.crowded
-        return min(self.timings, key=lambda name: self.timings[name].best) if tried else "events"
+        return min(self.timings, key=self._expected) if tried else "events"
+
+    def _expected(self, name: str) -> float:
+        """Seconds per row at the density last seen."""
+        return self.timings[name].best * (self.density if name == "events" else 1.0)
 
     def add(
         self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: NDArray[np.integer[Any]]
@@ -91,8 +96,8 @@ class Either:
         engine = self.products if name == "dense" and self.products is not None else self.events
         began = thread_time()
         engine.add(source, tile, span, fresh, sums)
-        seconds = thread_time() - began
-        self.timings[name].add(seconds, max(1, span[1] - span[0]))
+        seconds, rows = thread_time() - began, max(1, span[1] - span[0])
+        self.timings[name].add(seconds, rows * (_density(source, tile, span) if name == "events" else 1.0))
         self.spent += seconds
 
     def _next(self) -> str:
@@ -107,10 +112,18 @@ class Either:
     def reason(self) -> str:
         """Why the chosen engine was chosen."""
         rate = f"{self.density:.1%} of its sources spike per step"
-        events, dense = (self.timings[name].best for name in ("events", "dense"))
-        if np.isfinite(events) and np.isfinite(dense):
+        events, dense = map(self._expected, ("events", "dense"))
+        if self.crowded and np.isfinite(events) and np.isfinite(dense):
             return f"{rate}; measured: events {events * 1e6:.3g} µs, dense {dense * 1e6:.3g} µs a row"
         return f"{rate}, products win above {SPARSE_GRADED if self.synapses.graded else SPARSE:.0%} at the earliest"
+
+
+def _density(source: Train, tile: Tile, span: tuple[int, int]) -> float:
+    """Spikes per source and step that the rows ``span`` of a tile are about, delays aside; never 0."""
+    starts, first = source.events().starts, source.history + tile.s0
+    samples = slice(tile.b0 + span[0] // tile.steps, tile.b0 + -(-span[1] // tile.steps))
+    spikes = starts[samples, first + tile.steps - 1] - starts[samples, first - 1]
+    return float(max(1, spikes.sum())) / (max(1, spikes.size) * tile.steps * source.neurons)
 
 
 def _products(synapses: Synapses) -> Sums:
@@ -133,7 +146,8 @@ class AutoRunner:
 
     def run(self, task: Task, start: int, stop: int) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Runner`."""
-        if start == 0:
+        # Before a loop's first step nobody knows how many of its own neurons spike: it is looked at again, ever later.
+        if start == 0 or start.bit_length() < stop.bit_length():
             for group, source in zip(self._groups, task.sources, strict=True):
                 group.look(source)
         self._runner.run(task, start, stop)
