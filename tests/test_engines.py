@@ -98,6 +98,22 @@ def test_sums_that_fill_32_bits_only_before_their_shift_are_exact(engine: str) -
     assert differs(expected(case), found(case, engine)) == []
 
 
+@pytest.mark.parametrize("engine", NAMES)
+def test_the_lowest_payload_of_32_bits_is_counted_with_its_size(engine: str) -> None:
+    zero = np.zeros((), np.int64)
+    source = Population("in", (1,), "input", *[zero] * 8)
+    delta, sigma = (Population(n, (1,), n, *[zero] * 8, shift=k + 1) for k, n in enumerate(("delta", "sigma")))
+    groups = {
+        "a": Synapses("a", "in", "delta", Dense(np.array([[128]])), graded=True),
+        "b": Synapses("b", "delta", "sigma", Dense(np.array([[2]])), graded=True),
+    }
+    network = ChipNetwork({p.name: p for p in (source, delta, sigma)}, groups, ("in",), ("sigma",), 1e-3)
+    case = Case(network, {"in": np.array([0, -(2**24), 0]).reshape(1, 3, 1)}, one_core(network))
+    run = found(case, engine)
+    assert run.spikes["delta"].min() == -(2**31)
+    assert differs(expected(case), run) == []
+
+
 def test_payloads_beyond_32_bits_go_to_the_reference_which_is_said() -> None:
     case = busy_case(4)
     case.inputs["vector"] = case.inputs["vector"].astype(np.int64) * 2**33

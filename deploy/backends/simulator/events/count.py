@@ -34,7 +34,7 @@ def count(train: Spikes, rows: Array, limit: Array, per_neuron: Array, total: Ar
             neurons[np.uint32(listed[k])] += 1
         if payload.shape[1]:
             for k in range(first, stop):
-                total[rows[b]] += abs(payload[b, k])
+                total[rows[b]] += abs(np.int64(payload[b, k]))  # -2^31 has no opposite in 32 bits
         else:
             total[rows[b]] += stop - first
 
