@@ -49,6 +49,35 @@ def test_a_folder_that_cannot_be_written_gives_way_to_a_temporary_one(
         assert jit.cache_folder().name.startswith("spikeport-")
 
 
+def test_a_user_without_a_home_gets_a_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("SPIKEPORT_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(jit.numba.config, "CACHE_DIR", "")
+    monkeypatch.setattr(jit.Path, "home", nowhere)
+    removed: list[Path] = []
+    monkeypatch.setattr(jit.atexit, "register", lambda remove, folder, **options: removed.append(folder))
+    folder = jit.cache_folder()
+    assert folder.name.startswith("spikeport-")
+    assert removed == [folder]
+    folder.rmdir()
+
+
+def test_a_change_of_one_kernel_leaves_the_folder_that_numba_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """numba would take a caller's old machine code, since the caller's own file has not changed."""
+    monkeypatch.delenv("SPIKEPORT_CACHE", raising=False)
+    monkeypatch.setattr(jit.numba.config, "CACHE_DIR", str(tmp_path))
+    before = jit.cache_folder()
+    assert before.parent == tmp_path
+    monkeypatch.setattr(jit.arithmetic, "__file__", __file__)
+    jit.cache_folder.cache_clear()
+    assert jit.cache_folder() != before
+
+
 def test_numba_of_the_user_keeps_its_own_folder() -> None:
     import numba
 
