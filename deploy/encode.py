@@ -177,7 +177,7 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0, n
     if values.ndim == len(shape) + 1:
         _check_static(encoder, data.shape)
     if isinstance(encoder, Spikes):
-        if narrow and values.dtype in (np.bool_, np.uint8) and values.max() <= encoder.max_spikes:
+        if narrow and are_spikes(encoder, data) and values.max() <= encoder.max_spikes:
             return Encoded(values.view(np.uint8), 1.0)
         return _pass_spikes(encoder, values)
     if isinstance(encoder, Values | Changes):
@@ -187,6 +187,11 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0, n
     findings = (*findings, *(_dark(encoder, values) if first == 0 else ()))
     spikes = _TABLE[type(encoder)](encoder, _over_time(encoder, fractions, shape), first)
     return Encoded(spikes, unit(encoder), findings)
+
+
+def are_spikes(encoder: Encoder, data: NDArray[Any]) -> bool:
+    """Whether ``data`` can go to the chip as they are, without a copy, as long as they keep to the encoder's limit."""
+    return isinstance(encoder, Spikes) and data.dtype in (np.bool_, np.uint8)
 
 
 def arrange(data: NDArray[Any], shape: Shape) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from spikeport.deploy.backends.simulator.memory import DEFAULT, batch_for, chunk
 from spikeport.deploy.backends.simulator.simulation import Simulation
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.early_exit import EarlyExit, GivenSteps
-from spikeport.deploy.encode import Spikes, leading_axes
+from spikeport.deploy.encode import Spikes, are_spikes, leading_axes
 from spikeport.deploy.gather import Gathered, Room
 from spikeport.deploy.run import Run
 from spikeport.errors import DataError
@@ -49,7 +49,7 @@ BACKENDS: Mapping[str, Callable[..., Simulation]] = {
 BATCH = 64
 """Samples simulated together: enough to fill kernels and matrix products, few enough for memory."""
 ENCODING = 24
-"""Bytes that an encoder takes for each input and step, copies included."""
+"""Bytes that an encoder takes for each input and step, copies included; none for spikes that are spikes already."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,9 @@ def _cut(deployment: Deployment, data: NDArray[Any], backend: str, kept: Mapping
     timed = leading_axes(data.shape, shape, data.shape) == 2
     length = data.shape[1] if timed or isinstance(encoder, Spikes) else encoder.steps
     needed = simulator(network, deployment.placement, backend).demand(length, **kept)
-    needed = replace(needed, sample=needed.sample + ENCODING * length * network.populations[source].size)
+    uncopied = are_spikes(encoder, data) and data.flags.c_contiguous
+    encoding = 0 if uncopied else ENCODING * length * network.populations[source].size
+    needed = replace(needed, sample=needed.sample + encoding)
     room, work = memory // 4, memory - memory // 4
     batch = batch_for(needed, len(data), BATCH, work)
     chunk = chunk_for(needed, batch, length + network.depth, work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from random_networks import Case, same
 import spikeport
 from spikeport.deploy.backends.simulator.engines import simulator
 from spikeport.deploy.backends.simulator.memory import Demand, batch_for, chunk_for, parse_size, written
+from spikeport.deploy.codec import Codec
 from spikeport.deploy.deployment import Deployment
-from spikeport.deploy.execute import execute
+from spikeport.deploy.execute import ENCODING, execute
 from spikeport.deploy.gather import Room
 from spikeport.errors import DataError
 from spikeport.models import digits
@@ -32,7 +34,7 @@ def test_a_run_stays_below_its_prediction_and_not_far_below(chunk: int) -> None:
     for seed in range(4):
         case = long_case(seed)
         ready = simulator(case.network, case.placement, "events")
-        ready.run({n: d[:, :5] for n, d in case.inputs.items()})  # kernels are compiled, weights counted apart
+        ready.run(case.inputs, ["p0"], ["p1"], chunk=chunk)  # compiles every kernel; weights are counted apart
         tracemalloc.start()
         ready.run(case.inputs, ["p0"], ["p1"], chunk=chunk)
         peak = tracemalloc.get_traced_memory()[1]
@@ -58,6 +60,20 @@ def test_less_memory_means_smaller_pieces_and_the_same_result(deployed: Deployme
     assert same(plenty.activity, little.activity)
     assert np.array_equal(plenty.output, little.output)
     assert np.array_equal(plenty.spikes["lif1"], little.spikes["lif1"])
+
+
+def test_an_input_larger_than_the_memory_streams_from_its_file(deployed: Deployment, tmp_path: Path) -> None:
+    spikes = replace(deployed, codec=Codec())
+    data = (np.random.default_rng(0).random((1, 60_000, 8, 8), dtype=np.float32) < 0.02).astype(np.uint8)
+    np.save(tmp_path / "spikes.npy", data)
+    limit = 48 << 20
+    assert data.size * ENCODING > limit
+    streamed = spikes.run(np.load(tmp_path / "spikes.npy", mmap_mode="r"), memory=limit)
+    assert streamed.memory is not None
+    assert streamed.memory <= limit
+    whole = spikes.run(data, memory=1 << 30)
+    assert np.array_equal(streamed.output, whole.output)
+    assert same(streamed.activity, whole.activity)
 
 
 def test_results_that_do_not_fit_go_into_files_and_read_like_arrays() -> None:
