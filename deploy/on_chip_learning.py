@@ -69,6 +69,8 @@ class Learning:
     def __post_init__(self) -> None:
         if self.passes < 1 or not 0 < self.rate < float("inf"):
             raise DataError(f"learning needs passes >= 1 and a rate > 0, found {self.passes} and {self.rate}")
+        if self.temperature is not None and not 0 < self.temperature < float("inf"):
+            raise DataError(f"the temperature must be above 0, found {self.temperature}")
         if not 0 <= self.threshold < 1:
             raise DataError(f"the error threshold must be at least 0 and below 1, found {self.threshold}")
 

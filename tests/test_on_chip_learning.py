@@ -194,6 +194,12 @@ def test_nothing_is_written_where_no_error_reaches_the_threshold() -> None:
     assert quiet.costs.trace_updates > 0
 
 
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
+    with pytest.raises(DataError, match="temperature must be above 0"):
+        Learning(temperature=temperature)
+
+
 def test_errors_below_the_threshold_are_not_sent() -> None:
     assert sent(np.array([0.049, -0.049, 0.05, 1.0, -1.0])).tolist() == [0, 0, 1, 15, -15]
     assert errors(np.zeros((1, 4)), np.array([2]), 1.0).tolist() == [[-0.25, -0.25, 0.75, -0.25]]

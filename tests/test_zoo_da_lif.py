@@ -12,7 +12,7 @@ from spikeport.deploy.zoo import da_lif
 from spikeport.deploy.zoo.da_lif import Chip, Result, best_of_grid
 from spikeport.deploy.zoo.deployed import deploy_run
 from spikeport.deploy.zoo.reproduction import trained
-from spikeport.errors import UnsupportedOnChipError
+from spikeport.errors import DataError, UnsupportedOnChipError
 from spikeport.models.da_lif.recipe import RECIPE, DALIFConfig, build
 from spikeport.models.network import neurons_of
 
@@ -98,3 +98,8 @@ def test_late_decision_needs_the_slow_decay_that_da_lif_finds(shared_data: Path,
     assert min(decay for r in found["DA-LIF"] for decay in r.decays) > 0.8
     assert all(r.folded == 1.0 for r in found["DA-LIF"])
     assert abs(np.mean([r.fine.accuracy for r in found["DA-LIF"]]) - mean["DA-LIF"]) <= 0.005
+
+
+def test_a_late_decision_needs_a_half_to_be_silent() -> None:
+    with pytest.raises(DataError, match="steps=1 must be 2"):
+        DALIFConfig(late=True, steps=1)

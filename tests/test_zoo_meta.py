@@ -134,6 +134,12 @@ def test_double_digits_train(many_recordings: Path, tmp_path: Path) -> None:
     assert recipe.network(run).shapes["input"] == (2, 17, 34)
 
 
+def test_episodes_that_the_data_cannot_give_are_refused_before_training(tiny_omniglot: Path, tmp_path: Path) -> None:
+    for settings in ({"shots": 18}, {"way": 7}):  # 20 samples of a class; 6 classes for test
+        with pytest.raises(DataError, match="cannot be drawn"):
+            trained("meta", SMALL | settings, tiny_omniglot, tmp_path / next(iter(settings)))
+
+
 @pytest.fixture(scope="module")
 def small_run(tiny_omniglot: Path, tmp_path_factory: pytest.TempPathFactory):
     settings = SMALL | {"first": 8, "second": 16, "gain": 5.0}

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from spikeport.deploy.early_exit import EarlyExit, exit_steps
-from spikeport.deploy.zoo.deployed import deploy_run
+from spikeport.deploy.zoo.deployed import PRICES, deploy_run
 from spikeport.deploy.zoo.reproduction import trained
-from spikeport.deploy.zoo.seenn import earliest, point, reproduce, synops_share
+from spikeport.deploy.zoo.seenn import FIXED, _judged, earliest, point, reproduce, synops_share
+from spikeport.errors import DataError
 from spikeport.models.seenn.policy import Policy, expected_cost
 from spikeport.models.seenn.recipe import PENALTIES, parts, trained_policy
 
@@ -65,9 +66,25 @@ def test_run_that_stops_costs_what_the_table_says(tiny_nmnist: Path, tmp_path: P
     assert point(deployed.run.output, test, steps, deployed.run.activity).accuracy == np.mean(classes == test.labels)
 
 
+def test_energy_of_samples_that_stop_is_less_at_every_price(tiny_nmnist: Path, tmp_path: Path) -> None:
+    run, recipe, _ = trained("seenn", SMALL, tiny_nmnist, tmp_path / "run")
+    seed = _judged(run, deploy_run(run, recipe, "loihi2"))
+    for rule, point_of in seed.points.items():
+        for prices in PRICES:
+            energy, whole = seed.energy_j[rule][prices], seed.energy_j[FIXED][prices]
+            assert energy is not None
+            assert whole is not None
+            assert (energy < whole) == (point_of.share < 1)
+
+
 def test_every_penalty_has_its_policy(tiny_nmnist: Path, tmp_path: Path) -> None:
     run, _, _ = trained("seenn", SMALL, tiny_nmnist, tmp_path / "run")
     assert len({trained_policy(run, penalty).layers[1].weight.sum().item() for penalty in PENALTIES}) == len(PENALTIES)
+
+
+def test_calibration_that_leaves_nothing_to_learn_from_is_refused(tiny_nmnist: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="leaves too few"):
+        trained("seenn", SMALL | {"calibration": 100}, tiny_nmnist, tmp_path / "run")
 
 
 @pytest.mark.slow

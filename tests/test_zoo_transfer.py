@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from spikeport.deploy.zoo.reproduction import trained
+from spikeport.deploy.zoo import transfer
+from spikeport.deploy.zoo.reproduction import Claim, trained
+from spikeport.errors import DataError
 from spikeport.models.transfer.losses import linear_cka, sliding_probability
 from spikeport.models.transfer.net import TransferNet
 from spikeport.models.transfer.recipe import RECIPE, events_only_statistics, static_frames
@@ -47,6 +49,7 @@ def test_static_images_are_the_same_on_both_polarities() -> None:
     assert frames.shape == (1, 2, 17, 17)
     np.testing.assert_array_equal(frames[:, 0], frames[:, 1])
     assert frames.max() == 1.0
+    np.testing.assert_array_equal(static_frames(np.full((1, 28, 28), 255, np.uint8), negative=True), 1.0 - frames)
 
 
 def test_statistics_of_the_deployed_branch_come_from_events_alone() -> None:
@@ -70,3 +73,22 @@ def test_every_mode_trains_and_deploys_one_head(mode: str, both_sets: Path, tmp_
     assert 0 <= figures["cka"] <= 1
     assert len(network.outputs) == 1
     assert not any("static" in name for name in network.nodes)
+
+
+def test_too_few_recordings_of_a_class_are_refused(both_sets: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="labelled=200: of one class there are"):
+        trained("transfer", SMALL | {"labelled": 200}, both_sets, tmp_path / "run")
+
+
+def test_the_reproduction_has_a_table_for_every_condition(
+    both_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conditions = {"few": {"labelled": 20}, "few, negatives": {"labelled": 20, "negative": True}}
+    monkeypatch.setattr(transfer, "CONDITIONS", conditions)
+    monkeypatch.setattr(transfer, "lava_claim", lambda _deployments: Claim("Lava", None, ""))
+    small = {name: value for name, value in SMALL.items() if name != "labelled"}
+    monkeypatch.setattr(transfer, "trained", lambda name, asked, *rest: trained(name, {**small, **asked}, *rest))
+    found = transfer.reproduce(both_sets, tmp_path / "runs", (0,), lambda _text: None)
+    assert [len(table.rows) for table in found.tables] == [4, 3, 2]
+    (single,) = (claim for claim in found.claims if "event head alone" in claim.text)
+    assert single.holds

@@ -113,7 +113,7 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
             step(f"{kind}, seed {seed}, episodes")
             deployed = {m: deploy_run(runs[m], recipe, TARGET, options=ONE_GROUP) for m in ("anil", "supervised")}
             found.append(_seed(runs, deployed, choices, times))
-            lava = lava or {"Omniglot, ANIL": (deployed["anil"].deployment, recipe.samples(runs["anil"]).test.frames)}
+            lava.setdefault(kind, (deployed["anil"].deployment, recipe.samples(runs["anil"]).test.frames))
         title = TITLES[kind]
         tables += [_table(found, title), _trainings(found, choices, title), _cost_table(found, title)]
         tables.append(_energy_table(found, title))

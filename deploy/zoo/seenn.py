@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from spikeport.deploy.activity import Activity
 from spikeport.deploy.compile import compile_network
 from spikeport.deploy.deployment import Deployment
-from spikeport.deploy.early_exit import EarlyExit, Readings, Rule, calibrate, exit_steps
-from spikeport.deploy.zoo.deployed import CALIBRATION, Deployed, deploy_run
+from spikeport.deploy.early_exit import EarlyExit, GivenSteps, Readings, Rule, calibrate, exit_steps
+from spikeport.deploy.report.tables import si
+from spikeport.deploy.zoo.deployed import CALIBRATION, PRICES, Deployed, deploy_run
 from spikeport.deploy.zoo.lava_check import lava_claim
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
+from spikeport.hw_profiles.profile import load_profile
 from spikeport.models.data.samples import Samples
 from spikeport.models.seenn.recipe import PENALTIES, SEENNConfig, fold_networks, parts, right_after, trained_policy
 from spikeport.models.training.run_folder import RunFolder
@@ -47,9 +49,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Seed:
-    """All rules of one training on the chip; ``nested`` and ``empirical``: average earliest times, see `earliest`."""
+    """All rules of one training on the chip; ``nested`` and ``empirical``: average earliest times, see `earliest`.
+
+    ``energy_j``: of one sample, by rule and price list, the pipeline's drain included.
+    """
 
     points: dict[str, Point]
+    energy_j: Mapping[str, Mapping[str, float | None]]
     nested: float
     empirical: float
     float_accuracy: float
@@ -66,7 +72,9 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
         found.append(_judged(run, deployed))
         lava = lava or {"N-MNIST, T=10": (deployed.deployment, parts(run).test.frames)}
     step("Lava")
-    return Reproduction("seenn", tuple(seeds), (_table(found), _times(found)), (*_claims(found), lava_claim(lava)))
+    return Reproduction(
+        "seenn", tuple(seeds), (_table(found), _energy(found), _times(found)), (*_claims(found), lava_claim(lava))
+    )
 
 
 def _judged(run: RunFolder[SEENNConfig], deployed: Deployed) -> Seed:
@@ -80,7 +88,13 @@ def _judged(run: RunFolder[SEENNConfig], deployed: Deployed) -> Seed:
     for penalty in PENALTIES:
         steps[f"SEENN-II, penalty {penalty:g}"] = trained_policy(run, penalty).steps(test.frames)
     points = {name: point(readings, test, used, deployed.run.activity) for name, used in steps.items()}
-    return Seed(points, *earliest(right_after(readings, test.labels)), deployed.float_accuracy)
+    energy = {name: _energy_of(deployed, test, used) for name, used in steps.items()}
+    return Seed(points, energy, *earliest(right_after(readings, test.labels)), deployed.float_accuracy)
+
+
+def _energy_of(deployed: Deployed, test: Samples, steps: Ints) -> dict[str, float | None]:
+    run = deployed.deployment.run(test.frames, stop=GivenSteps(steps))
+    return {name: deployed.deployment.estimate(run, load_profile(name)).energy_j for name in PRICES}
 
 
 def _calibration(run: RunFolder[SEENNConfig], deployed: Deployed) -> tuple[Readings, Ints]:
@@ -150,6 +164,18 @@ def _table(found: Sequence[Seed]) -> ResultTable:
         shares = {what: _spread(found, rule, what) for what in ("accuracy", "share", "synops")}
         rows.append({"rule": rule, "steps": f"{mean_steps:.2f}", **shares})
     return ResultTable("N-MNIST, T = 10, on the chip: test samples", HEADS, tuple(rows))
+
+
+def _energy(found: Sequence[Seed]) -> ResultTable:
+    rows = []
+    for rule in found[0].points:
+        cells = {}
+        for name in PRICES:
+            known = [seed.energy_j[rule][name] for seed in found]
+            cells[name] = si(None if None in known else float(np.mean([e or 0.0 for e in known])), "J")
+        rows.append({"rule": rule, **cells})
+    heads = {"rule": "rule", **{name: f"at {name} prices" for name in PRICES}}
+    return ResultTable("energy per sample, drain included; SEENN-II without its policy on the host", heads, tuple(rows))
 
 
 def _times(found: Sequence[Seed]) -> ResultTable:

@@ -23,7 +23,14 @@ MODES: Mapping[str, str] = {
     "joint": "both at once, no alignment",
     "full": "the full method",
 }
-LABELLED = (20, 50, 100)
+CONDITIONS: Mapping[str, Mapping[str, Any]] = {
+    **{f"{labelled} recordings": {"labelled": labelled} for labelled in (20, 50, 100)},
+    "50 recordings, 1000 batches": {"labelled": 50, "epochs": 1000},
+    "50 recordings, 32 channels": {"labelled": 50, "channels": 32},
+    "50 recordings, negatives": {"labelled": 50, "negative": True},
+}
+"""What is learnt from; after the numbers of recordings, where the paper's ranking was looked for: longer schedules, a
+larger network, a wider gap between the domains. These go without joint training."""
 TARGET = "loihi2"
 HEADS = {"mode": "training", "accuracy": "float", "chip": "chip", "same": "same answer", "cka": "CKA of the domains"}
 
@@ -40,26 +47,27 @@ class Result:
     heads: int
 
 
-Results = Mapping[int, Mapping[str, Sequence[Result]]]
+Results = Mapping[str, Mapping[str, Sequence[Result]]]
 
 
 def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Reproduction:
     """See `spikeport.deploy.zoo.reproduction.reproduce`."""
-    results: dict[int, dict[str, list[Result]]] = {}
+    results: dict[str, dict[str, list[Result]]] = {}
     lava: dict[str, tuple[Deployment, NDArray[Any]]] = {}
-    for labelled in LABELLED:
-        results[labelled] = {mode: [] for mode in MODES}
-        for mode in MODES:
+    for condition, settings in CONDITIONS.items():
+        modes = [mode for mode in MODES if mode != "joint" or len(settings) == 1]
+        results[condition] = {mode: [] for mode in modes}
+        for mode in modes:
             for seed in seeds:
-                step(f"{labelled} recordings, {MODES[mode]}, seed {seed}")
-                settings = {"mode": mode, "labelled": labelled, "seed": seed}
-                run, recipe, figures = trained("transfer", settings, data, folder / f"{labelled}-{mode}-{seed}")
+                step(f"{condition}, {MODES[mode]}, seed {seed}")
+                home = folder / f"{condition}-{mode}-{seed}".replace(",", "").replace(" ", "-")
+                run, recipe, figures = trained("transfer", {**settings, "mode": mode, "seed": seed}, data, home)
                 deployed = deploy_run(run, recipe, TARGET)
-                results[labelled][mode].append(_result(deployed, figures["cka"]))
+                results[condition][mode].append(_result(deployed, figures["cka"]))
                 if mode == "full" and not lava:
                     lava = {"N-MNIST, full method": (deployed.deployment, samples(run).test.frames)}
     step("Lava")
-    tables = (*(_table(labelled, found) for labelled, found in results.items()), _energy(results))
+    tables = (*(_table(condition, found) for condition, found in results.items()), _energy(results))
     return Reproduction("transfer", tuple(seeds), tables, (*_claims(results), lava_claim(lava)))
 
 
@@ -73,7 +81,7 @@ def _spread(results: Sequence[Result], what: str) -> Spread:
     return Spread(tuple(getattr(r, what) for r in results))
 
 
-def _table(labelled: int, found: Mapping[str, Sequence[Result]]) -> ResultTable:
+def _table(condition: str, found: Mapping[str, Sequence[Result]]) -> ResultTable:
     rows = [
         {
             "mode": text,
@@ -81,16 +89,17 @@ def _table(labelled: int, found: Mapping[str, Sequence[Result]]) -> ResultTable:
             "cka": f"{_spread(found[mode], 'cka').mean:.2f}",
         }
         for mode, text in MODES.items()
+        if mode in found
     ]
-    return ResultTable(f"N-MNIST, {labelled} labelled recordings: accuracy on others", HEADS, tuple(rows))
+    return ResultTable(f"N-MNIST, {condition}: accuracy on others", HEADS, tuple(rows))
 
 
 def _energy(results: Results) -> ResultTable:
     rows = [
-        {"labelled": labelled, **{name: _mean_energy(found["full"], name) for name in PRICES}}
-        for labelled, found in results.items()
+        {"condition": condition, **{name: _mean_energy(found["full"], name) for name in PRICES}}
+        for condition, found in results.items()
     ]
-    heads = {"labelled": "labelled recordings", **{name: f"at {name} prices" for name in PRICES}}
+    heads = {"condition": "labelled", **{name: f"at {name} prices" for name in PRICES}}
     return ResultTable("energy per sample, full method", heads, tuple(rows))
 
 
@@ -100,14 +109,16 @@ def _mean_energy(results: Sequence[Result], prices: str) -> str:
 
 
 def _claims(results: Results) -> Iterator[Claim]:
-    for labelled, found in results.items():
-        mean = {mode: _spread(found[mode], "accuracy").mean for mode in MODES}
-        where = f"{labelled} recordings: the full method"
-        for mode in ("joint", "event", "finetune"):
+    for condition, found in results.items():
+        mean = {mode: _spread(found[mode], "accuracy").mean for mode in found}
+        where = f"{condition}: the full method"
+        for mode in found:
             gain = 100 * (mean["full"] - mean[mode])
-            yield Claim(f"{where} is no worse than {MODES[mode]}", gain >= 0, f"{gain:+.1f} points")
-        rise = _spread(found["full"], "cka").mean - _spread(found["joint"], "cka").mean
-        yield Claim(f"{where} aligns the domains more than joint training, by 0.05", rise > 0.05, f"{rise:+.2f}")
+            if mode != "full":
+                yield Claim(f"{where} is no worse than {MODES[mode]}", gain >= 0, f"{gain:+.1f} points")
+        if "joint" in found:
+            rise = _spread(found["full"], "cka").mean - _spread(found["joint"], "cka").mean
+            yield Claim(f"{where} aligns the domains more than joint training, by 0.05", rise > 0.05, f"{rise:+.2f}")
         gap = 100 * (_spread(found["full"], "chip").mean - mean["full"])
         yield Claim(f"{where} on the chip is within 1 point of float", abs(gap) <= 1, f"{gap:+.2f} points")
     single = all(r.heads == 1 for found in results.values() for each in found.values() for r in each)

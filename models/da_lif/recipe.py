@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from spikeport.converters.network import Network
+from spikeport.errors import DataError
 from spikeport.models.batch_norm import without_batch_norm
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.data.sets import nmnist_frames
@@ -55,6 +56,12 @@ class DALIFConfig(TrainingConfig):
     hidden: int = Field(128, ge=1)
     neuron_rate: float = Field(1.0, gt=0)
     held_out: int = Field(300, ge=1)
+
+    @model_validator(mode="after")
+    def _half(self) -> DALIFConfig:
+        if self.late and self.steps < 2:
+            raise DataError(f"late=true fills the first half of the steps: steps={self.steps} must be 2 or more")
+        return self
 
 
 _NEURONS: Mapping[NeuronKind, Callable[[DALIFConfig], SteppedNeuron]] = {

@@ -49,7 +49,7 @@ def draw_episodes(classes: int, samples: int, task: Task, episodes: int, seed: i
     Raises:
         DataError: fewer classes or samples than an episode needs.
     """
-    _check(classes, samples, task)
+    check_task(classes, samples, task)
     rng = np.random.default_rng(seed)
     keys = rng.random((episodes, classes))
     chosen = keys.argsort(1)[:, : task.way]
@@ -60,7 +60,7 @@ def draw_episodes(classes: int, samples: int, task: Task, episodes: int, seed: i
 
 
 def draw_episode(classes: int, samples: int, task: Task) -> tuple[Tensor, Tensor]:
-    """One episode from torch's generator, as a training wants it: indices of support and query samples."""
+    """One episode from torch's generator (see `check_task`): indices of support and query samples."""
     chosen = torch.randperm(classes)[: task.way]
     order = torch.stack([torch.randperm(samples)[: task.shots + task.queries] for _ in range(task.way)])
     index = chosen[:, None] * samples + order
@@ -73,7 +73,12 @@ def labels_of(task: Task) -> tuple[Tensor, Tensor]:
     return ways.repeat_interleave(task.shots), ways.repeat_interleave(task.queries)
 
 
-def _check(classes: int, samples: int, task: Task) -> None:
+def check_task(classes: int, samples: int, task: Task) -> None:
+    """Whether such episodes can be drawn.
+
+    Raises:
+        DataError: fewer classes or samples than an episode needs.
+    """
     if task.way > classes or task.shots + task.queries > samples:
         raise DataError(
             f"episodes of {task.way} classes, {task.shots} + {task.queries} samples each, cannot be drawn from "

@@ -19,7 +19,7 @@ from spikeport.converters.network import Network
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.export import to_network
 from spikeport.models.meta.classes import Classes, Split, double_digit_classes, omniglot_classes
-from spikeport.models.meta.episodes import Task, draw_episode, draw_episodes, labels_of
+from spikeport.models.meta.episodes import Task, check_task, draw_episode, draw_episodes, labels_of
 from spikeport.models.meta.learner import HEAD, Body, Learner, head_loss, inner_loop
 from spikeport.models.neurons import Integrator
 from spikeport.models.recipe import Recipe
@@ -169,8 +169,10 @@ def train(run: RunFolder[MetaConfig], watch: Watch) -> Figures:
     """Train the learner; the learnt inner rate of the head, and processor seconds (a continued training: of the part
     done last, as if all epochs had taken as long).
     """
-    config, classes = run.config, split(run).train
-    begun, done = time.process_time(), 0
+    config, parts = run.config, split(run)
+    for part in (parts.train, parts.test):
+        check_task(len(part), part.frames.shape[1], config.task)
+    begun, done, classes = time.process_time(), 0, parts.train
     module = _module(config, classes)
     if config.mode != "random":
         frames, per_class = torch.from_numpy(classes.flat(config.steps)).float(), classes.frames.shape[1]

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spikeport.converters.network import Network
+from spikeport.errors import DataError
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.data.sets import nmnist_frames
 from spikeport.models.export import to_network
@@ -84,6 +85,9 @@ def parts(run: RunFolder[SEENNConfig]) -> SEENNParts:
     """Frames (B, steps, 2, 17, 17), split by the seed."""
     config = run.config
     both = nmnist_frames(run.data, config.steps).mixed(config.seed, config.held_out)
+    if len(both.train) - config.calibration < config.folds:
+        kept = f"calibration={config.calibration} of {len(both.train)} samples"
+        raise DataError(f"{kept} leaves too few to learn from in {config.folds} folds")
     return SEENNParts(
         both.train.take(slice(config.calibration, None)), both.train.take(slice(config.calibration)), both.test
     )

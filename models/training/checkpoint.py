@@ -58,11 +58,11 @@ def read_checkpoint(
         with safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {})[RECORD])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
-        checkpoint = Checkpoint(dict(record["config"]), tuple(record["history"]))
+        checkpoint, version = Checkpoint(dict(record["config"]), tuple(record["history"])), record["format"]
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as problem:
         raise ModelError(f"{path} cannot be read as a saved training: {problem}") from problem
-    if record["format"] != FORMAT:
-        raise ModelError(f"{path} has format {record['format']}, this version reads {FORMAT}")
+    if version != FORMAT:
+        raise ModelError(f"{path} has format {version}, this version reads {FORMAT}")
     if config is not None:
         _same_settings(path, checkpoint.config, config.model_dump())
     _load(path, module, tensors)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeport.converters.network import Network
+from spikeport.errors import DataError
 from spikeport.models.batch_norm import without_batch_norm
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.data.sets import find, mnist, nmnist_frames
@@ -42,6 +43,7 @@ class TransferConfig(TrainingConfig):
         channels, hidden: of the network.
         transfer: the paper's lambda_KT, weight of the alignment.
         images: static images to draw from.
+        negative: whether they are shown as negatives, dark ink on a bright ground: further from what events look like.
     """
 
     epochs: int = Field(400, ge=2)
@@ -56,6 +58,7 @@ class TransferConfig(TrainingConfig):
     hidden: int = Field(128, ge=1)
     transfer: float = Field(0.5, ge=0)
     images: int = Field(2000, ge=10)
+    negative: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,10 @@ def samples(run: RunFolder[TransferConfig]) -> Parts:
 def labelled(run: RunFolder[TransferConfig], both: Parts) -> Parts:
     """As many recordings per class as the settings say, drawn by the seed; all others are the test."""
     everything = both.mixed(run.config.seed, len(both.test))
-    rows = _first_per_class(everything.train.labels, run.config.labelled // 10)
+    fewest, each = int(np.bincount(everything.train.labels, minlength=10).min()), run.config.labelled // 10
+    if fewest < each:
+        raise DataError(f"labelled={run.config.labelled}: of one class there are {fewest} recordings, not {each}")
+    rows = _first_per_class(everything.train.labels, each)
     rest = np.setdiff1d(np.arange(len(everything.train)), rows)
     test = _joined(everything.test, everything.train.take(rest[:400]))
     return Parts(everything.train.take(rows), test)
@@ -90,11 +96,11 @@ def _first_per_class(labels: NDArray[np.int64], each: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[:each] for c in np.unique(labels)]))
 
 
-def static_frames(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def static_frames(images: NDArray[np.uint8], negative: bool = False) -> NDArray[np.float32]:
     """MNIST images (N, 28, 28) as the V channel on both polarities: (N, 2, 17, 17) in [0, 1], at N-MNIST's scale."""
     padded = functional.pad(torch.from_numpy(images.astype(np.float32) / 255.0), (3, 3, 3, 3))
     pooled = functional.avg_pool2d(padded[:, None], 2)
-    return pooled.expand(-1, *SHAPE).numpy()
+    return (1.0 - pooled if negative else pooled).expand(-1, *SHAPE).numpy()
 
 
 def _given(run: RunFolder[TransferConfig]) -> _Given:
@@ -104,7 +110,7 @@ def _given(run: RunFolder[TransferConfig]) -> _Given:
     digits = everything.take(drawn)
     frames, labels = learnt.tensors()
     of_class = tuple(torch.from_numpy(np.flatnonzero(digits.labels == c)) for c in range(10))
-    return _Given(frames, labels, torch.from_numpy(static_frames(digits.frames)), of_class)
+    return _Given(frames, labels, torch.from_numpy(static_frames(digits.frames, run.config.negative)), of_class)
 
 
 def train(run: RunFolder[TransferConfig], watch: Watch) -> Figures:
