@@ -190,8 +190,8 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0, n
 
 
 def are_spikes(encoder: Encoder, data: NDArray[Any]) -> bool:
-    """Whether ``data`` can go to the chip as they are, without a copy, as long as they keep to the encoder's limit."""
-    return isinstance(encoder, Spikes) and data.dtype in (np.bool_, np.uint8)
+    """Whether ``data`` go to the chip as they are, without a copy, if they keep to the encoder's limit."""
+    return isinstance(encoder, Spikes) and not encoder.clamp and data.dtype in (np.bool_, np.uint8)
 
 
 def arrange(data: NDArray[Any], shape: Shape) -> NDArray[Any]:

@@ -11,11 +11,11 @@ from random_networks import random_case
 from scipy.sparse import csr_array
 
 from spikeport.converters.accumulate import accumulator
-from spikeport.converters.chip_network import Dense, Sparse, Synapses
+from spikeport.converters.chip_network import Conv2d, Dense, Sparse, Synapses
 from spikeport.deploy.backends.simulator.bounds import heaviest
-from spikeport.deploy.backends.simulator.dense import exact
+from spikeport.deploy.backends.simulator.dense import exact, maps
 from spikeport.deploy.backends.simulator.dense.exact import int8_adds_up, number
-from spikeport.deploy.backends.simulator.dense.products import Products
+from spikeport.deploy.backends.simulator.dense.products import MOST_BYTES, Products
 from spikeport.deploy.backends.simulator.engine import Tile
 from spikeport.deploy.backends.simulator.reference import Fibre
 from spikeport.deploy.backends.simulator.trains import Train
@@ -152,3 +152,37 @@ def test_two_synapses_between_the_same_neurons_add_up_and_stay_two() -> None:
     assert heaviest(synapses.connectivity) == np.abs(matrix.data).reshape(4, 20).sum(1).max()
     assert np.array_equal(summed(synapses, train, 4), expected(synapses, train))
     assert matrix.nnz == 80
+
+
+@pytest.mark.parametrize("most", [1, 200, 1 << 14, 1 << 20])
+@pytest.mark.parametrize("high", [128, 256])
+def test_weights_are_kept_once_in_four_bytes_or_less(high: int, most: int) -> None:
+    rng = np.random.default_rng(5)
+    dense = Dense(rng.integers(0, high, (64, 32)))
+    conv = Conv2d(rng.integers(0, high, (8, 4, 3, 3)), (4, 6, 6), (8, 4, 4), (1, 1), (0, 0), (1, 1), 1)
+    for how, sources, targets in ((dense, 32, 64), (conv, 144, 128)):
+        synapses = Synapses("a->b", "a", "b", how, graded=True)
+        products, sums = Products(synapses, CPU), np.zeros((6, targets), np.int64)
+        products.add(drawn(synapses, sources, most, rng), TILE, (0, 6), fresh=True, sums=sums)
+        assert held(products) <= (8 if products.types == ("float64",) and how is conv else 4) * how.weight.size
+
+
+def held(products: Products) -> int:
+    """Bytes of the weights that the maps and the lags keep."""
+    kept = [m.weight for m, _ in products._maps] + [torch.from_numpy(lag.connectivity.weight) for lag in products._lags]
+    return sum({w.data_ptr(): w.untyped_storage().nbytes() for w in kept}.values())
+
+
+def test_a_convolution_works_on_no_more_rows_at_once_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 channels onto one: each row's taps take 64 times its result."""
+    conv = Conv2d(np.full((1, 64, 3, 3), 2), (64, 40, 40), (1, 38, 38), (1, 1), (0, 0), (1, 1), 1)
+    synapses = Synapses("a->b", "a", "b", conv)
+    seen: list[int] = []
+    unfold = maps.patches
+    monkeypatch.setattr(maps, "patches", lambda shape, rows: (seen.append(len(rows)), unfold(shape, rows))[1])
+    train, products = Train(1, 64 * 1600, 1, 60, graded=False), Products(synapses, CPU)
+    train.drawn(61)
+    products.add(train, Tile(0, 0, 60), (0, 60), fresh=True, sums=np.zeros((60, 38 * 38), np.int32))
+    row_bytes = products._maps[0][0].row_bytes
+    assert sum(seen) == 60
+    assert max(seen) == MOST_BYTES // row_bytes

@@ -157,7 +157,12 @@ def lay_out(connectivity: Connectivity, dtype: torch.dtype | None, device: torch
             return Scattered(matrix.astype(np.int32 if dtype == torch.float32 else np.int64))
         case Conv2d(weight, groups=groups):
             kernels = torch.from_numpy(weight.reshape(groups, len(weight) // groups, -1)).to(device, dtype)
-            return Convolution(kernels, replace(connectivity, weight=weight[:0]))
+            return Convolution(kernels, without_weights(connectivity))
+
+
+def without_weights(conv: Conv2d) -> Conv2d:
+    """The convolution's shapes; the kernel's, too, is kept."""
+    return replace(conv, weight=np.empty((0, *conv.weight.shape[1:]), np.int64))
 
 
 def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

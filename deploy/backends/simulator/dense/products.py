@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ from numpy.typing import NDArray
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Sparse, Synapses
 from spikeport.deploy.backends.simulator.bounds import heaviest
 from spikeport.deploy.backends.simulator.dense.exact import Number, number
-from spikeport.deploy.backends.simulator.dense.maps import Map, int8_product, lay_out
+from spikeport.deploy.backends.simulator.dense.maps import Map, int8_product, lay_out, without_weights
 from spikeport.deploy.backends.simulator.engine import Tile
 from spikeport.deploy.backends.simulator.events.weights import factored
 from spikeport.deploy.backends.simulator.trains import Train
 
 BATCH_BYTES = 1 << 20
 """Rows are worked on in batches of about this size, so that products find them in a near cache."""
-LEAST_ROWS = 64
-"""Products of fewer rows than this do not fill the machine."""
+LEAST_ROWS, MOST_BYTES = 64, 1 << 23
+"""Products of fewer rows do not fill the machine; so there are that many, but no more than take so much memory."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ class Products:
 
     def __init__(self, synapses: Synapses, device: torch.device, batch_bytes: int = BATCH_BYTES) -> None:
         """Lay the weights out for spikes of 1; larger payloads may need another type, made when they come."""
-        self._graded, self._device, self._batch_bytes = synapses.graded, device, batch_bytes
-        self._lags = tuple(lags(synapses))
-        self._maps = [self._lay_out(lag, 1) for lag in self._lags]
+        self._synapses, self._device, self._batch_bytes = synapses, device, batch_bytes
+        whole = tuple(lags(synapses))
+        self._maps = [self._lay_out(lag, 1) for lag in whole]
+        # The maps have the weights; a second copy would be more than 4 bytes per synapse.
+        self._lags = tuple(replace(lag, connectivity=_emptied(lag.connectivity)) for lag in whole)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -97,7 +100,8 @@ class Products:
     def _map(self, index: int, payload: int) -> Map:
         found, most = self._maps[index]
         if payload > most:
-            self._maps[index] = found, most = self._lay_out(self._lags[index], payload)
+            lag = next(islice(lags(self._synapses), index, None))
+            self._maps[index] = found, most = self._lay_out(lag, payload)
         return found
 
     def add(
@@ -108,14 +112,15 @@ class Products:
 
     def put(self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: torch.Tensor) -> None:
         """As `add`, with sums on any device."""
-        payload = source.largest if self._graded else 1
+        payload = source.largest if self._synapses.graded else 1
         for index, lag in enumerate(self._lags):
             weights = self._map(index, payload)
-            step = max(self._batch_bytes // weights.row_bytes, LEAST_ROWS)
+            least = min(LEAST_ROWS, MOST_BYTES // weights.row_bytes)
+            step = max(self._batch_bytes // weights.row_bytes, least, 1)
             for first in range(span[0], span[1], step):
                 stop = min(first + step, span[1])
                 rows = lag.rows(source, tile, first, stop)
-                if source.graded and not self._graded:
+                if source.graded and not self._synapses.graded:
                     rows = rows != 0
                 arrived = weights(torch.from_numpy(rows).to(self._device, weights.dtype))
                 settle(-arrived if lag.negated else arrived, lag.exponent, fresh and index == 0, sums[first:stop])
@@ -150,6 +155,11 @@ def _from(connectivity: Connectivity, mine: NDArray[np.bool_] | None) -> Connect
             return Sparse(own)
         case _:
             return connectivity
+
+
+def _emptied(connectivity: Connectivity) -> Connectivity:
+    """Of the same kind, without weights."""
+    return without_weights(connectivity) if isinstance(connectivity, Conv2d) else Dense(np.empty((0, 0), np.int64))
 
 
 def _with(connectivity: Connectivity, weights: NDArray[Any]) -> Connectivity:
