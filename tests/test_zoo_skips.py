@@ -193,3 +193,9 @@ def test_delays_are_exact_and_skips_help(shared_data: Path, tmp_path: Path) -> N
     known = ("chip pipeline = integer twin", "without the delays", "digits, T=4: every kind", "the best searched")
     held = [claim.holds for claim in found.claims if claim.text.startswith(known)]
     assert held == [True] * 4
+
+
+def test_more_blocks_than_the_pixels_can_be_halved_for_are_refused() -> None:
+    assert SkipsConfig(layer="conv", blocks=4).blocks == 4
+    with pytest.raises(DataError, match="8 pixels cannot be halved 4 times"):
+        SkipsConfig(layer="conv", blocks=5)

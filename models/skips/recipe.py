@@ -82,6 +82,9 @@ class SkipsConfig(TrainingConfig):
             raise DataError(f"matrices for blocks of {depths} layers; depth={self.depth}, blocks={self.blocks}")
         if self.layer == "dense" and self.blocks > 1:
             raise DataError(f"blocks={self.blocks}: dense layers make one block, nothing is pooled between them")
+        side = min(SHAPES[self.data_set][1:])
+        if not side >> (self.blocks - 1):
+            raise DataError(f"blocks={self.blocks}: {side} pixels cannot be halved {self.blocks - 1} times")
         return self
 
 
