@@ -72,6 +72,18 @@ def test_written_network_reads_back_equal_without_naming_anything(tmp_path: Path
     assert_equal(network, read_nir(tmp_path / "a.nir"))
 
 
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [((5, 4), Linear(np.ones((3, 4), np.float32))), ((1, 4, 4), Scale(np.array(0.5, np.float32)))],
+)
+def test_leading_axes_of_a_sample_are_not_taken_for_batch_or_time(
+    tmp_path: Path, shape: tuple[int, ...], first: Node
+) -> None:
+    network = sequential([("map", first), ("lif", leaky(0.9))], shape, 1e-3, "snntorch")
+    write_nir(network, tmp_path / "a.nir")
+    assert_equal(read_nir(tmp_path / "a.nir"), network)
+
+
 def test_nir_package_reads_it_with_its_type_checks(tmp_path: Path) -> None:
     write_nir(conv_net(), tmp_path / "a.nir")
     graph = nir.read(tmp_path / "a.nir")

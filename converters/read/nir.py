@@ -85,7 +85,8 @@ def _assemble(raw: RawFile, flat: FlatGraph, chosen: Chosen, own: OwnRecord) -> 
         place = Place(
             Fields(name, flat.nodes[name]),
             shape,
-            wanted_after(name, flat.nodes, around.follow),
+            # A file as spikeport wrote it means its shapes literally; others may count batch and time.
+            wanted_after(name, flat.nodes, around.follow) if own.edges is None else None,
             chosen.dialect,
             name in around.recurrent,
         )
