@@ -46,25 +46,40 @@ def wrapped(x: Whole) -> Whole:
 
 @kernel
 def integrate(
-    sums: Array, u: Array, v: Array, hold: Array, fired: Array, parameters: tuple[Array, ...], holding: bool
+    row: Array,
+    registers: tuple[Array, Array, Array],
+    parameters: tuple[Array, ...],
+    block: tuple[Whole, Whole],
+    holding: bool,
+    fired: Array,
 ) -> tuple[Whole, Whole, Whole, Whole]:
-    """u and v of neurons up to where they fire, for one step; rows of one length.
+    """u and v of a block of neurons up to where they fire, for one step.
+
+    Args:
+        row: (n,) sums.
+        registers: u, v, hold of one sample, (n,).
+        parameters: see `advance`.
+        block: first neuron and last + 1, unsigned: a slice of each array would take longer than a small block.
+        holding: whether v may be held.
+        fired: set from its start on, one mark for each neuron of the block.
 
     Returns:
         how many changed or fired, how many u wrapped, how many v were clipped, how many u are beyond 24 bits after all.
     """
     keep_u, keep_v, bias, floor, threshold = parameters
+    u, v, hold = registers
+    low, high = block
     active, wraps, clips, beyond = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
-    for i in range(sums.shape[0]):
+    for i in range(low, high):
         old_u, old_v = u[i], v[i]
-        wide_u = np.int32(decayed(old_u, keep_u[i]) + np.int32(sums[i] << STATE_SHIFT))
+        wide_u = np.int32(decayed(old_u, keep_u[i]) + np.int32(row[i] << STATE_SHIFT))
         new_u = wrapped(wide_u)
         wide_v = np.int32(np.int32(decayed(old_v, keep_v[i]) + new_u) + bias[i])
         new_v = np.int32(max(min(max(wide_v, 1 - STATE_LIMIT), STATE_LIMIT - 1), floor[i]))
         if holding:
             new_v = np.int32(0) if hold[i] > 0 else new_v
         fires = new_v > threshold[i]
-        u[i], v[i], fired[i] = new_u, new_v, fires
+        u[i], v[i], fired[i - low] = new_u, new_v, fires
         active += np.int32((old_u != new_u) | (old_v != new_v) | fires)
         wraps += np.int32(new_u != wide_u)
         clips += np.int32(np.int32(abs(wide_v)) >= STATE_LIMIT)
@@ -140,25 +155,22 @@ def advance(
     escaped = 0
     for b in range(samples[0], samples[1]):
         u, v, hold = registers[0][b], registers[1][b], registers[2][b]
+        listed, worth = index[b], payload[b]
         for s in range(s0, s0 + steps):
             row = sums[(b - b0) * steps + s - s0]
             first = starts[b, history + s]
             k = first
             for e in range(cut.shape[0]):
-                low, high = edges[e], edges[e + 1]
-                part = (parameters[0][low:high], parameters[1][low:high], parameters[2][low:high])
-                more = (parameters[3][low:high], parameters[4][low:high])
-                done = integrate(
-                    row[low:high], u[low:high], v[low:high], hold[low:high], fired, (*part, *more), refractory >= 0
-                )
+                block = (np.uint64(edges[e]), np.uint64(edges[e + 1]))
+                done = integrate(row, (u, v, hold), parameters, block, refractory >= 0, fired)
                 active[b, s, cut[e]] += done[0]
                 u_wraps[b, s] += done[1]
                 v_clips[b, s] += done[2]
                 escaped += done[3]
-                k = append(fired[: high - low], low, index[b], k)
-            reset(v, index[b], payload[b], firing, first, k)
+                k = append(fired[: edges[e + 1] - edges[e]], edges[e], listed, k)
+            reset(v, listed, worth, firing, first, k)
             if refractory >= 0:
-                rest(hold, index[b], first, k, refractory)
+                rest(hold, listed, first, k, refractory)
             starts[b, history + s + 1] = k
             if kept[0].shape[1]:
                 kept[0][b, s], kept[1][b, s] = u, v
