@@ -14,8 +14,10 @@ from test_any_network import network, random_network
 from test_compare import SPECIAL, data, f, small
 
 import spikeport
-from spikeport.converters.network import Conv, Delay, Flatten, Input, Linear, Network, Neuron, Output, Pool
+from spikeport.converters.build import leaky, sequential
+from spikeport.converters.network import Conv, Delay, Flatten, Input, Linear, Network, Neuron, Node, Output, Pool
 from spikeport.converters.write.chip import dequantized
+from spikeport.converters.write.nir import write_nir
 from spikeport.deploy.cli.main import main
 from spikeport.deploy.compare.assemble import assemble
 from spikeport.deploy.compare.circuit_float import execute
@@ -153,6 +155,27 @@ def test_what_a_neuron_here_has_no_word_for_is_said() -> None:
         chip = replace(deployment.network, populations={**deployment.network.populations, "hidden": population})
         found = [x for x in dequantized(chip).findings if x.code == code]
         assert [x.where for x in found] == ["hidden"]
+
+
+def test_rates_that_start_at_half_a_threshold_come_back_without_a_doubt(tmp_path: Path) -> None:
+    rng, start = np.random.default_rng(1), np.array(0.5, np.float32)
+    neuron = replace(leaky(1.0), comparison=">=", reset="subtract", reset_delay=0, v_init=start)
+    layers: list[tuple[str, Node]] = [
+        ("fc", Linear(f(rng.normal(0, 0.4, (7, 6))))),
+        ("if", neuron),
+        ("out", Linear(f(rng.normal(0, 0.4, (3, 7))))),
+    ]
+    words = "nir:dt=0.001,compare=ge,reset=subtract,v_init=0.5"
+    net = sequential(layers, (6,), 1e-3, words)
+    chip = compiled(net, data(1, 20, (6,))).network
+    made = dequantized(chip, words)
+    said = write_nir(made.result, tmp_path / "q.nir")
+    back = made.result.nodes["if"]
+    assert isinstance(back, Neuron)
+    assert not back.v_reset.any()
+    np.testing.assert_allclose([back.threshold, back.v_init], [1.0, 0.5], rtol=1e-3)
+    assert chip.populations["if"].offset == 0.5
+    assert not [x for x in (*made.findings, *said) if x.severity == "warning"]
 
 
 def test_the_encoder_and_the_inputs_unit_go_along(tmp_path: Path) -> None:

@@ -63,10 +63,11 @@ def float_neuron(p: Population) -> FloatNeuron:
     # What a trained bias before the current became: c / (1 - a) on v and -c / (1 - a) on the initial u.
     settled = np.where(kept_u > 0, -u / p.scale, held)
     entering = np.broadcast_to(settled * (1 - kept_u), (p.size,)).astype(np.float64)
-    # Where v moves in whole thresholds' units, v > vth and v >= vth + 1 are the same; resets by vth + 1 then fit.
-    reached = p.model == "lif_subtract" and np.array_equal(p.reset, p.vth + 1) and _on_lattice(p)
-    threshold = p.reset if reached else p.vth
-    late, amount = _reset(p, threshold, kept_v)
+    # The chip's v = 0 is a trained membrane of ``offset``, here in units of vth; a reset takes the whole threshold off.
+    centre = p.offset * p.scale / (1 << STATE_SHIFT)
+    reached = p.model == "lif_subtract" and _on_lattice(p) and _nearer_above(p.reset - centre, p.vth)
+    threshold = p.vth + 1 if reached else p.vth
+    late, amount = _reset(p, threshold + centre, kept_v)
     node = Neuron(
         membrane_decay=_shaped(kept_v, p),
         threshold=_shaped((threshold << STATE_SHIFT) / p.scale + p.offset, p),
@@ -75,7 +76,7 @@ def float_neuron(p: Population) -> FloatNeuron:
         bias=_shaped(held - settled + (1 - kept_v) * p.offset, p),
         spiking=p.model != "integrator",
         reset="none" if p.model == "integrator" else "value" if p.model == "lif" else "subtract",
-        v_reset=_shaped(p.offset, p),
+        v_reset=_shaped(p.offset if p.model == "lif" else 0.0, p),
         reset_delay=late,
         reset_discards_input=p.refractory == 1 and p.model == "lif",
         max_spikes=p.max_spikes,
@@ -119,20 +120,31 @@ def _messages(p: Population) -> Iterator[Finding]:
         yield Finding("messages-not-rounded", "info", p.name, message)
 
 
+def _nearer_above(wanted: Floats, vth: Ints) -> bool:
+    """Whether vth + 1 says ``wanted`` better: where v moves in units of vth, v > vth and v >= vth + 1 are the same."""
+    return bool(np.abs(wanted - vth - 1).max() < np.abs(wanted - vth).max())
+
+
 def _on_lattice(p: Population) -> bool:
     starts = np.all(p.u_init % (1 << STATE_SHIFT) == 0) and np.all(p.v_init % (1 << STATE_SHIFT) == 0)
     return bool(starts) and on_lattice(p.du, p.dv, bias(p.bias_mant, p.bias_exp))
 
 
-def _reset(p: Population, threshold: Ints, kept_v: Floats) -> tuple[Literal[0, 1], float]:
-    """The moment of the reset, and how far (in units of vth) its amount is from what that moment takes off v.
+def _reset(p: Population, threshold: Floats, kept_v: Floats) -> tuple[Literal[0, 1], float]:
+    """The moment of the reset, and how far its amount is from what that moment takes off v, in thresholds.
 
     A reset one step late takes threshold / b off v on the chip (`spikeport.converters.passes.lower`).
+
+    Args:
+        p: the population.
+        threshold: of the trained membrane, whose zero is not v's, in units of vth.
+        kept_v: b.
     """
     if p.model != "lif_subtract":
         return (1 if p.model == "lif" and p.refractory == 1 else 0), 0.0
-    now = float(np.abs(p.reset - threshold).max())
-    late = float(np.abs(p.reset - threshold / np.maximum(kept_v, 1e-9)).max())
+    one = np.maximum(np.abs(threshold), 1.0)
+    now = float((np.abs(p.reset - threshold) / one).max())
+    late = float((np.abs(p.reset - threshold / np.maximum(kept_v, 1e-9)) / one).max())
     return (1, late) if late < now and p.max_spikes == 1 else (0, now)
 
 
@@ -141,13 +153,12 @@ def _unsaid(p: Population, early: int, off: float) -> Iterator[Finding]:
     if early:
         message = f"on the chip its bias makes it send {early} spike(s) before its first step, which nothing here does."
         yield Finding("early-spikes-left-out", "warning", where, message)
-    if off > 0:
-        share = off / max(float(p.vth.min()), 1.0)
+    if off > 1e-9:
         message = (
-            f"a spike takes {share:.2g} thresholds more or less off v on the chip than the threshold itself, "
+            f"a spike takes {off:.2g} thresholds more or less off v on the chip than the threshold itself, "
             "which is what a neuron with reset by subtraction takes off here."
         )
-        yield Finding("reset-register-left-out", "info" if share < 1e-3 else "warning", where, message)
+        yield Finding("reset-register-left-out", "info" if off < 1e-3 else "warning", where, message)
     if p.refractory > int(p.model == "lif"):
         message = f"on the chip it rests {p.refractory} steps after a spike; a neuron here has no word for that."
         yield Finding("refractory-left-out", "warning", where, message)
