@@ -106,6 +106,10 @@ EXACT: dict[str, tuple[tuple[int, ...], list[Any], dict[str, Any]]] = {
     "ReduceSum": (IMAGE, [node("ReduceSum", ["x", "a"], ["y"], keepdims=1)], {"a": ints(1)}),
     "Identity, Dropout, Cast": (VECTOR, [node("Identity", ["x"], ["i"]), node("Dropout", ["i"], ["d"]),
                                          node("Cast", ["d"], ["y"], to=TensorProto.FLOAT)], {}),
+    "sizes of some axes": (VECTOR, [node("Shape", ["w"], ["h"], start=-2, end=-1), node("Cast", ["h"], ["c"], to=1),
+                                    node("Mul", ["x", "c"], ["y"])], {"w": normal(3, 4)}),
+    "remainders like C's": (VECTOR, [node("Mod", ["i", "j"], ["m"], fmod=1), node("Cast", ["m"], ["c"], to=1),
+                                     node("Add", ["x", "c"], ["y"])], {"i": ints(-7, 7, -7, 7), "j": ints(2, -2, 2, 2)}),
     "computed weights": (VECTOR, [node("Transpose", ["w"], ["t"]), node("Mul", ["t", "two"], ["u"]),
                                   node("ConstantOfShape", ["n"], ["o"]), node("Add", ["u", "o"], ["v"]),
                                   node("MatMul", ["x", "v"], ["y"])],
@@ -217,6 +221,20 @@ REFUSED: dict[str, tuple[tuple[int, ...], list[Any], dict[str, Any], str]] = {
                                                ceil_mode=1)], {}, "zeros there could win"),
     "a huge constant": (VECTOR, [node("ConstantOfShape", ["n"], ["c"]), node("Add", ["x", "c"], ["y"])],
                         {"n": ints(1 << 40, 1 << 20)}, "would make a constant of the shape"),
+    "steps that change on the way": (
+        VECTOR, [node("Relu", ["x"], ["r"]), node("QuantizeLinear", ["r", "s"], ["q"]),
+                 node("DequantizeLinear", ["q", "t"], ["y"], "back")],
+        {"s": np.float32(0.1), "t": np.float32(0.2)}, "'back' .* another scale or zero point than the QuantizeLinear"),
+    "steps along no axis": (
+        VECTOR, [node("QuantizeLinear", ["x", "s", "z"], ["q"], axis=7),
+                 node("DequantizeLinear", ["q", "s", "z"], ["y"], axis=7)],
+        {"s": np.ones(4, np.float32), "z": np.zeros(4, np.uint8)}, "4 steps along axis 7 of 2"),
+    "bits that are no number": (
+        VECTOR, [node("Quant", ["x", "s", "z", "b"], ["y"], "quant", domain="qonnx.custom_op.general")],
+        {"s": np.float32(1), "z": np.float32(0), "b": np.float32("nan")}, r"'quant' .* quantizes to \[nan\] bits"),
+    "a zero point between numbers": (
+        VECTOR, [node("Quant", ["x", "s", "z", "b"], ["y"], "quant", domain="qonnx.custom_op.general")],
+        {"s": np.float32(1), "z": np.float32(0.5), "b": np.float32(8)}, "'quant' .* zero point is no whole number"),
     "an unknown domain": (VECTOR, [node("Magic", ["x"], ["y"], "own", domain="com.example")], {},
                           r"'own' \(com.example::Magic, gives 'y'\) is not read. docs/onnx.md lists what is"),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from spikeport.converters.network import Activation, Array, Input
 from spikeport.converters.read.onnx.build import Build, Integers, Signal
 from spikeport.converters.read.onnx.graph import OnnxNode
 from spikeport.converters.read.onnx.quantizers import Range, range_of
+from spikeport.converters.read.onnx.tensors import Values
 from spikeport.errors import ModelError
 
 # How far a ceiling may lie from a level of its quantizer to be one: float32 rounds scales of powers of ten.
@@ -74,7 +75,7 @@ def rectified(node: OnnxNode, build: Build, signal: Signal, ceiling: Array | Non
 
 def quantize(node: OnnxNode, build: Build) -> Integers:
     """QuantizeLinear: what comes back out of it, for its DequantizeLinear."""
-    return Integers(fake_quantized(node, build))
+    return Integers(fake_quantized(node, build), build.constant(node, 1), build.constant(node, 2))
 
 
 def dequantize(node: OnnxNode, build: Build) -> Signal:
@@ -82,7 +83,17 @@ def dequantize(node: OnnxNode, build: Build) -> Signal:
     given = build.value(node.given(0))
     if not isinstance(given, Integers):
         raise ModelError(f"{node} reads no QuantizeLinear: integers that enter the network are not read.")
+    pairs = ((given.scale, build.constant(node, 1)), (given.zero, build.constant(node, 2)))
+    if not all(np.array_equal(_or_zero(a), _or_zero(b)) for a, b in pairs):
+        raise ModelError(
+            f"{node} has another scale or zero point than the QuantizeLinear before it, so that the two together "
+            "change the values. Export it with the same ones, or put the factor into a Mul."
+        )
     return replace(given.signal, shared=build.is_shared(node.given(0)) or given.signal.shared)
+
+
+def _or_zero(values: Values | None) -> Values:
+    return np.zeros(1) if values is None else values.reshape(-1)
 
 
 def fake_quantized(node: OnnxNode, build: Build) -> Signal:

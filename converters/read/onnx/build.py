@@ -43,9 +43,16 @@ class Signal:
 
 @dataclass(frozen=True)
 class Integers:
-    """What a QuantizeLinear made of a signal; only a DequantizeLinear may read it. ``signal``: as it comes back."""
+    """What a QuantizeLinear made of a signal; only a DequantizeLinear of the same steps may read it.
+
+    Attributes:
+        signal: as it comes back.
+        scale, zero: the QuantizeLinear's own; zero is None where it is absent.
+    """
 
     signal: Signal
+    scale: Values | None
+    zero: Values | None
 
 
 Value: TypeAlias = "Values | Signal | Integers"

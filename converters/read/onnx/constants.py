@@ -180,6 +180,11 @@ def _unsqueeze(node: OnnxNode, given: Given) -> Any:
     return np.expand_dims(given[0], axes or ())
 
 
+def _shape(node: OnnxNode, given: Given) -> Any:
+    shape = np.shape(given[0])
+    return np.array(shape[node.integer("start", 0) : node.integer("end", len(shape))], np.int64)
+
+
 def _reduced(compute: Callable[..., Any]) -> Callable[[OnnxNode, Given], Any]:
     def rule(node: OnnxNode, given: Given) -> Any:
         data = np.asarray(given[0])
@@ -210,7 +215,7 @@ _RULES: Mapping[str, Callable[[OnnxNode, Given], Any]] = {
     "ConstantOfShape": _constant_of_shape,
     "Identity": _unary(np.asarray),
     "Cast": _cast,
-    "Shape": lambda node, given: np.array(np.shape(given[0])[node.integer("start", 0) :], np.int64),
+    "Shape": _shape,
     "Size": lambda node, given: np.array(np.size(given[0]), np.int64),
     "Reshape": lambda node, given: np.reshape(
         np.asarray(given[0]),
@@ -229,7 +234,7 @@ _RULES: Mapping[str, Callable[[OnnxNode, Given], Any]] = {
     "Sub": _pairwise(np.subtract),
     "Mul": _pairwise(np.multiply),
     "Div": _pairwise(_divided),
-    "Mod": _pairwise(np.mod),
+    "Mod": lambda node, given: _pairwise(np.fmod if node.integer("fmod", 0) else np.mod)(node, given),
     "Pow": _pairwise(np.power),
     "Min": _pairwise(np.minimum),
     "Max": _pairwise(np.maximum),

@@ -44,6 +44,8 @@ def range_of(node: OnnxNode, given: Given, rank: int) -> Range:
     """
     scale = _scale(node, given)
     zero = np.zeros((), np.int64) if len(given) < 3 or given[2] is None else np.asarray(given[2])
+    if not np.all(np.isfinite(zero.astype(np.float64)) & (zero.astype(np.float64) % 1 == 0)):
+        raise ModelError(f"{node}: its zero point is no whole number. Export the model again.")
     if node.op == "Quant":
         low, high = _bits(node, given)
         return Range(scale, zero, low, high)
@@ -77,14 +79,17 @@ def _along(values: Values, axis: int, rank: int) -> Values:
     """Values per element of ``axis`` of ``rank`` axes; a single one for all."""
     if values.size == 1:
         return values.reshape(())
+    if not -rank <= axis < rank:
+        raise ModelError(f"a quantizer has {values.size} steps along axis {axis} of {rank}. Export the model again.")
     return values.reshape(*(-1 if k == axis % rank else 1 for k in range(rank)))
 
 
 def _bits(node: OnnxNode, given: Given) -> tuple[int, int]:
     """Low and high of QONNX's Quant: ``bits``, signed or not, ``narrow`` without the lowest (highest) number."""
-    bits = int(np.asarray(given[3]).item())
-    if not 1 <= bits <= 32:
-        raise ModelError(f"{node} quantizes to {bits} bits; 1 to 32 are read.")
+    stored = np.asarray(given[3], np.float64)
+    if stored.size != 1 or not (1 <= stored.item() <= 32 and stored.item() % 1 == 0):
+        raise ModelError(f"{node} quantizes to {stored.reshape(-1)[:4].tolist()} bits; one number, 1 to 32, is read.")
+    bits = int(stored.item())
     signed, narrow = node.integer("signed", 1), node.integer("narrow", 0)
     if signed:
         return -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
