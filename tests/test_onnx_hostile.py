@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_external_weights_elsewhere_are_not_touched(place: str, tmp_path: Path) 
         ("31", "0", "needs 32 bytes, its entry says 31"),
         (str(1 << 60), "0", "its entry says"),
         ("32", "-1", "its entry says"),
-        ("32", str(1 << 70), "cannot be read"),
+        ("32", str(1 << 70), "bytes too early"),
         ("many", "0", "no numbers"),
     ],
 )
@@ -108,6 +109,20 @@ def test_external_entries_that_do_not_fit_are_refused(length: str, offset: str, 
     (tmp_path / "w.bin").write_bytes(bytes(32))
     with pytest.raises(ModelError, match=reason):
         read_onnx(external(tmp_path, "w.bin", length, offset))
+
+
+def test_a_short_external_file_is_refused_before_memory_is_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(bytes(32))
+    path = external(tmp_path, "w.bin", str(1 << 30))
+    model = onnx.load(path, load_external_data=False)
+    model.graph.initializer[0].dims[:] = [1 << 14, 1 << 14]
+    path.write_bytes(model.SerializeToString())
+    tracemalloc.start()
+    with pytest.raises(ModelError, match="ends 1073741792 bytes too early"):
+        read_onnx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
 
 
 # ---- claims ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -116,13 +117,14 @@ def _external(proto: TensorProto, folder: Path) -> bytes:
         raise ModelError(f"{what}: its shape {tuple(proto.dims)} needs {size} bytes, its entry says {length}.")
     try:
         with path.open("rb") as stream:
+            # A read of n bytes takes memory for n bytes, whatever the file holds.
+            missing = offset + size - os.fstat(stream.fileno()).st_size
+            if missing > 0:
+                raise ModelError(f"{what}: {path.name} ends {missing} bytes too early. Copy both files completely.")
             stream.seek(offset)
-            data = stream.read(size)
-    except (OSError, OverflowError, ValueError) as problem:
+            return stream.read(size)
+    except OSError as problem:
         raise ModelError(f"{what}: its data in {path.name} cannot be read: {problem}") from problem
-    if len(data) != size:
-        raise ModelError(f"{what}: {path.name} ends {size - len(data)} bytes too early. Copy both files completely.")
-    return data
 
 
 def _inside(location: str, folder: Path, what: str) -> Path:
