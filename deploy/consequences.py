@@ -52,6 +52,11 @@ class Consequences:
         self._reach = {name: self._reach_table(name) for name in network.populations}
         self._home = {name: self._home_table(name) for name in network.populations}
 
+    @property
+    def entries(self) -> int:
+        """Of all tables: what they take in memory is in proportion to it."""
+        return sum(t.nnz for tables in (self._fan_out, self._reach, self._home) for t in tables.values())
+
     def homes(self, population: str) -> list[tuple[int, int, int]]:
         """(core, start, stop) for each slice of a population; inputs live outside the chip and have none."""
         return self._homes[population]

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from busy_networks import busy_case
-from random_networks import Case, same
+from random_networks import Case, one_core, same
 
 import spikeport
+from spikeport.converters.chip_network import ChipNetwork, Conv2d, Dense, Population, Synapses
+from spikeport.converters.placement import Core, Placement, Slice
+from spikeport.deploy.backends.simulator import simulator as driver
 from spikeport.deploy.backends.simulator.engines import simulator
+from spikeport.deploy.backends.simulator.events.engine import EventsEngine
 from spikeport.deploy.backends.simulator.memory import Demand, batch_for, chunk_for, parse_size, written
+from spikeport.deploy.backends.simulator.simulator import Simulator
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.execute import ENCODING, execute
@@ -44,6 +50,42 @@ def test_a_run_stays_below_its_prediction_and_not_far_below(chunk: int) -> None:
         assert predicted.of(4, chunk) - predicted.fixed < 6 * peak
 
 
+def spread(channels: int, side: int, cores: int) -> Case:
+    """A convolution whose every spike reaches every core: each has some of its channels."""
+    zero = np.zeros((), np.int64)
+    conv = Conv2d(
+        np.ones((channels, channels, 3, 3), np.int64), *[(channels, side, side)] * 2, (1, 1), (1, 1), (1, 1), 1
+    )
+    source = Population("in", conv.source_shape, "input", *[zero] * 8)
+    target = Population("p", conv.target_shape, "lif", zero + 4095, zero, zero + 9, *[zero] * 5, shift=1)
+    network = ChipNetwork({"in": source, "p": target}, {"s": Synapses("s", "in", "p", conv)}, ("in",), ("p",), 1e-3)
+    edges = np.linspace(0, target.size, cores + 1).astype(int).tolist()
+    parts = tuple(Core((Slice("p", a, b),), {}) for a, b in pairwise(edges))
+    return Case(network, {"in": np.ones((1, 2, source.size), np.uint8)}, Placement(parts, ((0, 0, 0, 0),) * cores, {}))
+
+
+def full(sources: int, targets: int) -> Case:
+    """A dense layer."""
+    zero = np.zeros((), np.int64)
+    source = Population("in", (sources,), "input", *[zero] * 8)
+    target = Population("p", (targets,), "lif", zero + 4095, zero, zero + 9, *[zero] * 5, shift=1)
+    group = Synapses("s", "in", "p", Dense(np.ones((targets, sources), np.int64)))
+    network = ChipNetwork({"in": source, "p": target}, {"s": group}, ("in",), ("p",), 1e-3)
+    return Case(network, {"in": np.ones((1, 2, sources), np.uint8)}, one_core(network))
+
+
+@pytest.mark.parametrize("case", [spread(32, 24, 32), full(700, 900)], ids=["tables", "weights"])
+def test_the_prediction_holds_for_what_is_made_before_the_run(case: Case) -> None:
+    Simulator(case.network, case.placement, EventsEngine()).run(case.inputs)  # compiles every kernel
+    tracemalloc.start()
+    ready = Simulator(case.network, case.placement, EventsEngine())
+    ready.run(case.inputs, chunk=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    predicted = ready.demand(2, [], []).of(1, 2)
+    assert peak < predicted < 4 * peak
+
+
 @pytest.fixture(scope="module")
 def deployed() -> Deployment:
     network = spikeport.read(digits.network_path())
@@ -51,12 +93,15 @@ def deployed() -> Deployment:
     return spikeport.compile(network, "loihi1", digits.load_train()[0][:4], codec)
 
 
-def test_less_memory_means_smaller_pieces_and_the_same_result(deployed: Deployment) -> None:
+def test_less_memory_means_smaller_pieces_and_the_same_result(
+    deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "threads", lambda: 1)  # each needs some, too
     images = digits.load_test()[0][:24]
-    plenty, little = (deployed.run(images, record=["lif1"], memory=size) for size in (1 << 30, 12 << 20))
+    plenty, little = (deployed.run(images, record=["lif1"], memory=size) for size in (1 << 30, 14 << 20))
     assert little.memory is not None
     assert plenty.memory is not None
-    assert little.memory <= 12 << 20 < plenty.memory
+    assert little.memory <= 14 << 20 < plenty.memory
     assert same(plenty.activity, little.activity)
     assert np.array_equal(plenty.output, little.output)
     assert np.array_equal(plenty.spikes["lif1"], little.spikes["lif1"])

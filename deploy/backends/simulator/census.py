@@ -37,6 +37,11 @@ class Census:
         """(S + 1,) edges between neurons that are counted apart, since they live on different cores."""
         return self._cuts[population]
 
+    @property
+    def entries(self) -> int:
+        """Of the tables; see `Consequences`."""
+        return self._consequences.entries
+
     def books(self, batch: int, steps: int) -> Books:
         """Zeroed books of a run."""
         return Books(self._network, self._consequences, batch, steps)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.converters.chip_network import ChipNetwork, Connectivity, Conv2d, Dense, Sparse
+from spikeport.converters.chip_network import ChipNetwork, Connectivity, Conv2d, Dense, Sparse, Synapses
 from spikeport.converters.passes.core_load import models_used
 from spikeport.converters.schedule import reach
 from spikeport.deploy.backends.simulator.bounds import sends_payloads
@@ -23,7 +23,13 @@ AT_ONCE = 1 << 26
 """Bytes of event lists beyond which longer chunks bring nothing."""
 CHUNK = 1 << 10
 TILE_BYTES = 1 << 22
-"""Sums and scratch of one thread, at most."""
+"""Sums and scratch of one thread, at most, but for products."""
+TILE_SUMS, PRODUCT_BYTES, PRODUCT_ROWS = 1 << 18, 1 << 23, 64
+"""Of products: sums that a thread works on at once; bytes and rows of one product, at most. See `dense.products`."""
+TABLE_BYTES = 64
+"""For each entry of the tables with which a run is counted, while they are made; a quarter of it stays."""
+LAID_OUT = 24
+"""For each weight of a group, while it is brought into the order of an engine."""
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "B": 1}
 
 
@@ -93,17 +99,33 @@ def chunk_for(needed: Demand, batch: int, steps: int, limit: int) -> int:
     return max(1, min(steps, CHUNK, free // (batch * needed.sample_step)))
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How a run is computed and counted.
+
+    Attributes:
+        threads: that work at a time.
+        products: whether matrix products may be used.
+        cores: of the placement.
+        entries: of the tables for counting, see `spikeport.deploy.consequences.Consequences.entries`.
+    """
+
+    threads: int
+    products: bool
+    cores: int
+    entries: int
+
+
 def demand(
-    network: ChipNetwork, cores: int, length: int, record: Collection[str], record_states: Collection[str], threads: int
+    network: ChipNetwork, length: int, record: Collection[str], record_states: Collection[str], ways: Ways
 ) -> Demand:
     """What a run of ``length`` input steps needs.
 
     Args:
         network: the program.
-        cores: of its placement.
         length: input steps.
         record, record_states: populations of which trains, or u and v, are kept.
-        threads: that work at a time.
+        ways: see there.
     """
     populations, groups = network.populations, network.synapses.values()
     steps = length + network.depth
@@ -112,23 +134,46 @@ def demand(
     spikes, states = (sum(populations[n].size for n in names) for names in (record, record_states))
     lists = {n: p.size * (8 if p.model == "input" or sends_payloads(p) else 4) for n, p in populations.items()}
     history = sum(lists[n] * reach(network, n) for n in populations)
+    scratch = TILE_BYTES + max((product_bytes(s, network) for s in groups), default=0) * ways.products
     return Demand(
-        fixed=sum(weight_bytes(s.connectivity) for s in groups) + threads * TILE_BYTES + 64 * neurons,
+        fixed=sum(weight_bytes(s.connectivity, ways.products) for s in groups)
+        + LAID_OUT * max((_weights(s.connectivity) for s in groups), default=0)
+        + ways.threads * scratch
+        + 64 * neurons
+        + TABLE_BYTES * ways.entries,
         sample=24 * neurons + 2 * history,
         sample_step=2 * sum(lists.values()) + 16 * states + 16 * len(populations) + 5 * spikes,
         kept=8 * length * (spikes + 2 * states)
-        + steps * (8 * (2 * len(populations) + len(groups)) + 4 * cores * (kinds + 3))
+        + steps * (8 * (2 * len(populations) + len(groups)) + 4 * ways.cores * (kinds + 3))
         + 8 * neurons,
     )
 
 
-def weight_bytes(connectivity: Connectivity) -> int:
-    """Upper bound of the bytes that an engine keeps of the weights of a group."""
+def weight_bytes(connectivity: Connectivity, products: bool) -> int:
+    """Upper bound of the bytes that are kept of the weights of a group; for events, and for products, too."""
     match connectivity:
         case Dense(weight):
-            return 4 * weight.size
+            return (6 if products else 2) * weight.size
         case Sparse(matrix):
-            return 8 * matrix.nnz + 8 * matrix.shape[1]
+            return (24 if products else 8) * matrix.nnz + 8 * matrix.shape[1]
         case Conv2d() as conv:
             kernel = np.prod([1 + (k - 1) * d for k, d in zip(conv.weight.shape[2:], conv.dilation, strict=True)])
-            return 4 * int(np.prod(conv.weight.shape[:2]) * kernel)
+            return (12 if products else 4) * int(np.prod(conv.weight.shape[:2]) * kernel)
+
+
+def _weights(connectivity: Connectivity) -> int:
+    return int(connectivity.matrix.nnz if isinstance(connectivity, Sparse) else connectivity.weight.size)
+
+
+def product_bytes(synapses: Synapses, network: ChipNetwork) -> int:
+    """Upper bound of what one product of a group takes on its way: spikes, taps of a convolution, sums in two types."""
+    sources, targets = (network.populations[n].size for n in (synapses.source, synapses.target))
+    number, taps, widened = 8 if synapses.graded else 4, 0, 0
+    match synapses.connectivity:
+        case Conv2d(weight=weight, target_shape=(_, height, width), groups=groups):
+            taps = height * width * groups * weight[0].size
+        case Dense(weight):
+            widened = weight.size * 8 * synapses.graded
+    row = number * taps + 2 * (number + 1) * sources + 24 * targets
+    rows = max(1, min(PRODUCT_ROWS, TILE_SUMS // targets))
+    return max(row, min(rows * row, 2 * PRODUCT_BYTES)) + widened

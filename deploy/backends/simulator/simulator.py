@@ -15,7 +15,7 @@ from spikeport.converters.placement import Placement
 from spikeport.converters.schedule import schedule
 from spikeport.deploy.backends.simulator.census import Census
 from spikeport.deploy.backends.simulator.engine import Engine, EscapeError, Layer
-from spikeport.deploy.backends.simulator.memory import DEFAULT, Demand, chunk_for, demand
+from spikeport.deploy.backends.simulator.memory import DEFAULT, Demand, Ways, chunk_for, demand
 from spikeport.deploy.backends.simulator.neurons import narrow
 from spikeport.deploy.backends.simulator.shard import Job, Program, Shard
 from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
@@ -94,7 +94,8 @@ class Simulator:
 
     def demand(self, length: int, record: Collection[str], record_states: Collection[str]) -> Demand:
         """Memory that runs of ``length`` input steps need."""
-        return demand(self.network, len(self.placement.cores), length, record, record_states, threads())
+        ways = Ways(threads(), self._engine.name != "events", len(self.placement.cores), self._census.entries)
+        return demand(self.network, length, record, record_states, ways)
 
     def _run(
         self,
