@@ -88,8 +88,13 @@ def test_kernel_larger_than_its_input_is_refused() -> None:
 
 
 def test_absurd_size_is_refused_before_anything_is_allocated() -> None:
-    with pytest.raises(ModelError, match="2147483648 elements"):
+    with pytest.raises(ModelError, match="67108864 at most"):
         sequential([("n", leaky(0.9))], (1 << 20, 1 << 20), 1e-3)
+
+
+def test_too_many_layers_of_absurd_size_are_refused() -> None:
+    with pytest.raises(ModelError, match="give 335544320 values per step; at most 268435456"):
+        sequential([(f"n{k}", leaky(0.9)) for k in range(3)], (1 << 26,), 1e-3)
 
 
 BROKEN = {

@@ -141,7 +141,14 @@ def test_shapes_that_the_data_do_not_have_are_refused(dims: list[int], tmp_path:
 
 def test_an_input_of_billions_of_elements_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a.onnx", [node("Relu", ["x"], ["y"])], [1, 3, 1 << 20, 1 << 20])
-    with pytest.raises(ModelError, match="every axis needs"):
+    with pytest.raises(ModelError, match="each axis needs"):
+        read_onnx(path)
+
+
+def test_layers_that_padding_makes_huge_are_refused(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["c"], pads=[20_000] * 4), node("Relu", ["c"], ["y"])]
+    path = written(tmp_path / "a.onnx", nodes, [1, 1, 1, 1], {"w": np.ones((1, 1, 1, 1), np.float32)})
+    with pytest.raises(ModelError, match=r"\(1, 40001, 40001\).* 67108864 at most"):
         read_onnx(path)
 
 

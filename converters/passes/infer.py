@@ -36,8 +36,10 @@ from spikeport.converters.network import (
 )
 from spikeport.errors import ModelError
 
-# A layer beyond this cannot be simulated or placed anywhere; refusing it early keeps hostile shapes from allocating.
-MAX_ELEMENTS = 1 << 31
+# Sixty chips of a million neurons; refusing more early keeps files that claim it from being given gigabytes.
+MAX_ELEMENTS = 1 << 26
+# Of all nodes together.
+MAX_IN_ALL = 1 << 28
 
 
 def infer(network: Network) -> Outcome[Network]:
@@ -51,6 +53,8 @@ def infer(network: Network) -> Outcome[Network]:
     shapes: dict[str, Shape] = {}
     for name in shape_order(tuple(network.nodes), network.edges, network.inputs):
         shapes[name] = output_shape(name, network.nodes[name], _incoming(network, name, shapes))
+    if (total := sum(map(prod, shapes.values()))) > MAX_IN_ALL:
+        raise ModelError(f"the network's nodes give {total} values per step; at most {MAX_IN_ALL} are read.")
     nodes = MappingProxyType({name: network.nodes[name] for name in order})
     edges = tuple(sorted(network.edges, key=lambda e: (e.source, e.target)))
     result = replace(network, nodes=nodes, edges=edges, shapes=MappingProxyType(shapes))
@@ -173,7 +177,7 @@ def output_shape(name: str, node: Node, shape: Shape | None) -> Shape:
 def _sized(name: str, shape: Shape) -> Shape:
     if any(n < 1 for n in shape) or prod(shape) > MAX_ELEMENTS:
         raise ModelError(
-            f"node '{name}' would have the shape {shape}; every axis needs 1 to {MAX_ELEMENTS} elements in all."
+            f"node '{name}' would have the shape {shape}; each axis needs an element; {MAX_ELEMENTS} at most are read."
         )
     return shape
 
