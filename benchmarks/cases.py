@@ -45,9 +45,9 @@ def build(name: str, data: Path) -> Case:
     return FAMILIES[family](data, **values)
 
 
-def train_hash(train: NDArray[Any]) -> str:
-    """A short hash of the first sample's train (T, n)."""
-    return hashlib.sha256(np.ascontiguousarray(train[0], np.int64).tobytes()).hexdigest()[:12]
+def train_hashes(trains: NDArray[Any]) -> list[str]:
+    """A short hash of each sample's train, of (B, T, n)."""
+    return [hashlib.sha256(np.ascontiguousarray(t, np.int64)).hexdigest()[:12] for t in trains]
 
 
 def mlp(data: Path, T: int, B: int) -> Case:

@@ -127,11 +127,7 @@ def _processors() -> int:
 
 def _participants(case: str, options: argparse.Namespace) -> Iterator[str]:
     family, sizes = case.split(":")[0], dict(s.split("=") for s in case.split(":")[1:])
-    work = (
-        float(sizes.get("T", 300))
-        * float(sizes.get("B", 1))
-        * {"mlp": 2e5, "layer": 1e6, "pilotnet": 3e7}.get(family, 5e5)
-    )
+    work = float(sizes.get("T", 300)) * float(sizes.get("B", 1)) * SYNAPSES.get(family, 5e5)
     for who in options.who:
         if who == "reference" and work > REFERENCE_LIMIT:
             continue
@@ -210,6 +206,8 @@ def _write(session: Session, machine: list[dict[str, Any]], options: argparse.Na
         "python": platform.python_version(),
         "repeats": options.repeats,
     }
+    if options.reuse:
+        about["other simulators"] = "measured in an earlier run here (--reuse)"
     text = markdown(session.rows, machine, about)
     (options.out / "engines.md").write_text(text)
     values = {"about": about, "machine": machine, "rows": [row.__dict__ for row in session.rows]}

@@ -77,10 +77,14 @@ def _line(who: str, mine: Sequence[Row], rows: Sequence[Row], best: str, peaks: 
 
 
 def _share(who: str, good: Sequence[Row], peaks: Mapping[str, float]) -> str:
-    """Of the peak of additions; of products, where sums are products."""
-    what, name = ("operations", "float32 product") if who == "dense" else ("synops", "int8 to int32")
+    """Of the peaks of additions; of products, where sums are products: of those that the engine used, too."""
+    names, what = ["int8 to int32", "int8 by int16 to int32"], "synops"
+    if who == "dense":
+        names, what = ["float32 product"], "operations"
+        names += ["int8 product"] * any("int8" in reason for reason in good[0].found.get("engines", {}).values())
     rate = _rate(good, what)
-    return f"{rate / peaks[name]:.1%} ({name})" if who in OURS and rate and peaks.get(name) else ""
+    shares = [f"{rate / peaks[name]:.1%} ({name})" for name in names if peaks.get(name)]
+    return ", ".join(shares) if who in OURS and rate else ""
 
 
 def _rate(good: Sequence[Row], what: str) -> float:
@@ -103,13 +107,21 @@ def _agreement(row: Row, rows: Sequence[Row]) -> str:
     if truth is None or truth.who == row.who:
         return "" if truth is None else "(compared with)"
     if "trains" in row.found:
-        return "equal, train by train" if row.found["trains"] == truth.found["trains"] else "DIFFER"
+        return _trains(row.found["trains"], truth.found["trains"])
     inside = {name: n for name, n in truth.found["spikes"].items() if name in row.found.get("spikes", {})}
     if row.found["samples"] != int(truth.found["samples"]):
         return ""
     if "fired" in row.found:
         return _counted(row.found["fired"], sum(truth.found["spikes"].values()))
     return _counted(sum(row.found["spikes"][n] for n in inside), sum(inside.values())) if inside else "own integers"
+
+
+def _trains(mine: Mapping[str, list[str]], theirs: Mapping[str, list[str]]) -> str:
+    """Hashes of as many samples as both have."""
+    both = [min(len(hashes), len(theirs[name])) for name, hashes in mine.items()]
+    if any(hashes[:n] != theirs[name][:n] for n, (name, hashes) in zip(both, mine.items(), strict=True)):
+        return "DIFFER"
+    return f"equal, train by train ({min(both)} of {max(map(len, theirs.values()))} samples)"
 
 
 def _counted(mine: float, theirs: float) -> str:
