@@ -148,6 +148,11 @@ def test_enough_means_from_there_on() -> None:
     assert (enough(points, 0.97), enough(points, 0.995)) == (8, None)
 
 
+def test_an_error_of_huge_outputs_is_a_number() -> None:
+    answers = np.array([[1e30, 0.0]], np.float32)
+    assert Exam(answers, answers, None).error(answers * np.float32(0.5)) == pytest.approx(0.5)
+
+
 def test_the_curve_reads_means() -> None:
     outputs = np.array([[[1.0, 0.0], [0.0, 3.0], [0.0, 0.0]]], np.float32)
     exam = Exam(np.zeros((1, 1), np.float32), np.array([[0.0, 1.0]], np.float32), None)
@@ -188,6 +193,11 @@ def test_a_spiking_network_is_refused() -> None:
 def test_rates_of_sequences_are_refused_with_the_way_out() -> None:
     with pytest.raises(DataError, match=r"do not change in time.*--to sigma-delta"):
         convert(plain(), DATA[:, None])
+
+
+def test_test_data_of_another_rank_are_named_as_such() -> None:
+    with pytest.raises(DataError, match=r"the test data have shape \(\d+, 1, "):
+        convert(plain(), DATA, test=DATA[:, None])
 
 
 @pytest.mark.parametrize(

@@ -284,3 +284,17 @@ def test_the_end_of_a_classifier_is_left_out_and_said(last: str, tmp_path: Path)
     network = read_onnx(written(tmp_path / "a.onnx", nodes, [1, 3]))
     assert [(f.code, f.where) for f in network.findings] == [("end-dropped", "the end")]
     np.testing.assert_array_equal(outputs(network, torch.tensor([[-1.0, 2.0, 3.0]])), [[0, 2, 3]])
+
+
+def test_classes_of_every_pixel_are_said_to_be_many(tmp_path: Path) -> None:
+    nodes = [node("Relu", ["x"], ["r"]), node("ArgMax", ["r"], ["y"], axis=1)]
+    (found,) = read_onnx(written(tmp_path / "a.onnx", nodes, [1, 3, 4, 5])).findings
+    assert found.severity == "warning"
+    assert "along axis 1" in found.message
+    assert "here there are 20" in found.advice
+
+
+def test_the_largest_of_all_samples_is_no_class(tmp_path: Path) -> None:
+    nodes = [node("Relu", ["x"], ["r"]), node("ArgMax", ["r"], ["y"], "most")]
+    with pytest.raises(ModelError, match=r"'most' .* compares samples with each other \(axis 0 of 2\)"):
+        read_onnx(written(tmp_path / "a.onnx", nodes, [1, 3]))

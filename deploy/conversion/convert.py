@@ -116,12 +116,13 @@ def _checked(network: Network) -> Network:
 
 
 def _check_time(to: Target, values: NDArray[Any], exam: NDArray[Any], shape: tuple[int, ...]) -> None:
-    rank = len(shape) + 1
-    if to == "spiking" and (values.ndim != rank or exam.ndim != rank):
-        raise DataError(
-            f"the data have shape {values.shape}: rates stand for values that do not change in time, (N, *{shape}). "
-            "Give single frames, or convert with --to sigma-delta, which is made for sequences."
-        )
+    for what, given in (("calibration data", values), ("test data", exam)):
+        if to == "spiking" and given.ndim != len(shape) + 1:
+            raise DataError(
+                f"the {what} have shape {given.shape}: rates stand for values that do not change in time, "
+                f"(N, {', '.join(map(str, shape))}). Give single frames, or convert with --to sigma-delta, which is "
+                "made for sequences."
+            )
 
 
 def _expected(network: Network, data: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -52,8 +52,9 @@ class Exam:
 
     def error(self, outputs: Floats) -> float:
         """RMS difference from the conventional network's outputs, over their RMS."""
-        norm = float(np.sqrt(np.mean(self.answers**2))) or 1.0
-        return float(np.sqrt(np.mean((outputs - self.answers) ** 2))) / norm
+        wanted = self.answers.astype(np.float64)
+        norm = float(np.sqrt(np.mean(wanted**2))) or 1.0
+        return float(np.sqrt(np.mean((outputs - wanted) ** 2))) / norm
 
 
 def run_encoded(network: Network, encoder: Encoder, data: NDArray[np.float32], steps: int) -> Floats:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
-from spikeport.converters.network import Activation, Array, Input
+from spikeport.converters.network import Activation, Array, Input, Shape
 from spikeport.converters.read.onnx.build import Build, Integers, Signal
 from spikeport.converters.read.onnx.graph import OnnxNode
 from spikeport.converters.read.onnx.quantizers import Range, range_of
@@ -57,9 +58,25 @@ def end(node: OnnxNode, build: Build) -> Signal:
     if node.outputs[0] not in build.ending:
         raise ModelError(f"{node} stands in the middle of the network; a chip's neurons cannot do it. Take it out.")
     signal = build.signal(node)
-    build.say("end-dropped", node.name or node.outputs[0], f"the {node.op} behind the last layer is left out; the "
-              "outputs are the scores in front of it, and the largest score is the same class.")  # fmt: skip
+    axis, classes = _class_axis(node, signal.shape)
+    others = prod(signal.shape) // classes
+    message = (
+        f"the {node.op} behind the last layer is left out; the outputs are the scores in front of it, and the largest "
+        f"score {f'along axis {axis} ' if others > 1 else ''}is the same class."
+    )
+    advice = f"Decoders take one class from all of a sample's scores; here there are {others}." if others > 1 else ""
+    build.say("end-dropped", node.name or node.outputs[0], message, advice)
     return replace(signal, ended=True)
+
+
+def _class_axis(node: OnnxNode, shape: Shape) -> tuple[int, int]:
+    """The axis of the classes, the samples' being 0, and how many there are."""
+    rank = len(shape) + 1
+    axis = node.integer("axis", 0 if node.op == "ArgMax" else -1)
+    axis = axis + rank if axis < 0 else axis
+    if not 0 < axis < rank:
+        raise ModelError(f"{node} compares samples with each other (axis {axis} of {rank}). Name the classes' axis.")
+    return axis, shape[axis - 1]
 
 
 def rectified(node: OnnxNode, build: Build, signal: Signal, ceiling: Array | None) -> Signal:
