@@ -15,6 +15,7 @@ from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.deploy.compare.compare import compare
 from spikeport.deploy.compare.comparison import Comparison
 from spikeport.deploy.compare.distances import edits, van_rossum
+from spikeport.deploy.compare.first import Place
 from spikeport.errors import DataError
 
 
@@ -184,6 +185,15 @@ def test_batches_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> No
     for layer, again in zip(whole.layers, cut.layers, strict=True):
         assert asdict(layer) == pytest.approx(asdict(again))
     assert whole.first == cut.first
+
+
+def test_of_two_batches_the_layer_nearer_to_the_input_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [Place(0, 3, "last", 1), Place(1, 3, "hidden", 2), Place(2, 3, "last", 0)]
+    monkeypatch.setattr("spikeport.deploy.compare.work.BUDGET", 1)
+    monkeypatch.setattr("spikeport.deploy.compare.work.earliest", lambda differing, first: places[first])
+    found = compared(small(), data(3), effects=False).first
+    assert found is not None
+    assert found.place == places[1]
 
 
 def test_another_network_is_refused_and_another_file_is_said(tmp_path: object) -> None:

@@ -160,8 +160,12 @@ class Work:
             trained, chip = (_membrane(program, trace, name, batch.length) for program, trace in sides)
             layer.membranes(trained, chip, np.broadcast_to(~ever, trained.shape[:2]))
         place = earliest(differing, batch.first)
-        if place is not None and (self.first is None or place.step < self.first.place.step):
+        if place is not None and (self.first is None or self._when(place) < self._when(self.first.place)):
             self.first = self._difference(place, batch, off, on)
+
+    def _when(self, place: Place) -> tuple[int, int]:
+        """Step and layer, those nearer to the input first: how batches are held against each other."""
+        return place.step, self.spiking.index(place.layer)
 
     def _difference(self, place: Place, batch: Batch, off: Trace, on: Trace) -> FirstDifference:
         steps, sample, name = shown(place, batch.length), place.sample - batch.first, place.layer
