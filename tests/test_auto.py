@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from random_networks import Case, one_core
@@ -54,6 +56,16 @@ def test_the_time_of_events_counts_by_the_spikes_of_their_own_tile() -> None:
     for s0 in (1, 3):
         either.add(source, Tile(0, s0, 2 if s0 == 1 else 1), (0, 2 if s0 == 1 else 1), True, sums)
     assert work == [2 * 0.25, 1.0]
+
+
+def test_products_that_were_not_tried_are_not_said_to_be_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    either = Either(group(), ready(group()))
+    source = train([4, 4, 4, 4])
+    either.look(source)
+    either.add(source, Tile(0, 1, 2), (0, 2), True, np.zeros((2, 3), np.int32))
+    assert either.chosen == "events"
+    assert either.reason() == "80.0% of its sources spike per step; too little work to try products"
 
 
 def test_a_loop_says_how_many_of_its_own_neurons_spike_even_after_a_single_chunk() -> None:

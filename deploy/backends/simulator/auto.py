@@ -112,10 +112,12 @@ class Either:
     def reason(self) -> str:
         """Why the chosen engine was chosen."""
         rate = f"{self.density:.1%} of its sources spike per step"
+        if not self.crowded:
+            return f"{rate}, products win above {SPARSE_GRADED if self.synapses.graded else SPARSE:.0%} at the earliest"
         events, dense = map(self._expected, ("events", "dense"))
-        if self.crowded and np.isfinite(events) and np.isfinite(dense):
+        if np.isfinite(events) and np.isfinite(dense):
             return f"{rate}; measured: events {events * 1e6:.3g} µs, dense {dense * 1e6:.3g} µs a row"
-        return f"{rate}, products win above {SPARSE_GRADED if self.synapses.graded else SPARSE:.0%} at the earliest"
+        return f"{rate}; too little work to try products"
 
 
 def _density(source: Train, tile: Tile, span: tuple[int, int]) -> float:
