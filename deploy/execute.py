@@ -15,8 +15,9 @@ from spikeport.converters.circuit import READOUTS, SIGMA_DELTA
 from spikeport.converters.findings import Finding
 from spikeport.deploy.activity import Activity
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on, simulator
-from spikeport.deploy.backends.simulator.memory import DEFAULT, batch_for, chunk_for
+from spikeport.deploy.backends.simulator.memory import DEFAULT, batch_for, portion_for
 from spikeport.deploy.backends.simulator.simulation import Simulation
+from spikeport.deploy.backends.simulator.simulator import threads
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.early_exit import EarlyExit, GivenSteps
 from spikeport.deploy.encode import Spikes, are_spikes, leading_axes
@@ -64,7 +65,7 @@ class Cut:
     """
 
     batch: int
-    options: Mapping[str, int]
+    options: Mapping[str, Any]
     room: Room
     bytes: int | None
 
@@ -146,9 +147,10 @@ def _cut(deployment: Deployment, data: NDArray[Any], backend: str, kept: Mapping
     needed = replace(needed, sample=needed.sample + encoding)
     room, work = memory // 4, memory - memory // 4
     batch = batch_for(needed, len(data), BATCH, work)
-    chunk = chunk_for(needed, batch, length + network.depth, work)
+    portion = portion_for(needed, batch, length + network.depth, work, threads())
     gathered = needed.kept * len(data) if len(data) > batch else 0
-    return Cut(batch, {"chunk": chunk}, Room(room), needed.of(batch, chunk) + min(gathered, room))
+    used = needed.within(batch, portion, threads()) + min(gathered, room)
+    return Cut(batch, {"portion": portion}, Room(room), used)
 
 
 _LEFT = ("u left its 24 bits and wrapped around", "v left its 24 bits and was clipped")

@@ -15,6 +15,7 @@ from spikeport.converters.chip_network import ChipNetwork, Dense, Population, Sy
 from spikeport.deploy.backends.simulator import auto, classes, layer
 from spikeport.deploy.backends.simulator import simulator as driver
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on
+from spikeport.deploy.backends.simulator.memory import Portion
 from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.deploy.backends.simulator.simulation import Simulation
 
@@ -30,8 +31,9 @@ def inside(case: Case) -> list[str]:
 
 
 def found(case: Case, engine: str, chunk: int | None = None) -> Simulation:
+    portion = None if chunk is None else Portion(1 + chunk % 3, chunk)
     everything = list(case.network.populations)
-    return run_on(engine, case.network, case.inputs, case.placement, everything, inside(case), chunk=chunk)
+    return run_on(engine, case.network, case.inputs, case.placement, everything, inside(case), portion=portion)
 
 
 def differs(a: Simulation, b: Simulation) -> list[str]:
@@ -174,7 +176,7 @@ def test_a_stopped_sample_is_the_beginning_of_its_whole_run() -> None:
     depth, steps = case.network.populations["p2"].shift, whole.activity.steps
     stops = [0, 7, 18, 10**6]
     arguments = (case.network, case.inputs, case.placement, list(case.network.populations), inside(case))
-    part = run_on("events", *arguments, stop=Draw(stops), chunk=5)
+    part = run_on("events", *arguments, stop=Draw(stops), portion=Portion(2, 5))
     used = [min(t + depth + 1 + 3, steps) for t in stops]
     assert part.steps_used is not None
     assert part.steps_used.tolist() == used

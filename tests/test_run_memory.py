@@ -18,7 +18,7 @@ from spikeport.converters.placement import Core, Placement, Slice
 from spikeport.deploy.backends.simulator import simulator as driver
 from spikeport.deploy.backends.simulator.engines import simulator
 from spikeport.deploy.backends.simulator.events.engine import EventsEngine
-from spikeport.deploy.backends.simulator.memory import Demand, batch_for, chunk_for, parse_size, written
+from spikeport.deploy.backends.simulator.memory import Demand, Portion, batch_for, parse_size, portion_for, written
 from spikeport.deploy.backends.simulator.simulator import Simulator
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.deployment import Deployment
@@ -40,9 +40,9 @@ def test_a_run_stays_below_its_prediction_and_not_far_below(chunk: int) -> None:
     for seed in range(4):
         case = long_case(seed)
         ready = simulator(case.network, case.placement, "events")
-        ready.run(case.inputs, ["p0"], ["p1"], chunk=chunk)  # compiles every kernel; weights are counted apart
+        ready.run(case.inputs, ["p0"], ["p1"], portion=Portion(4, chunk))  # compiles all; weights count apart
         tracemalloc.start()
-        ready.run(case.inputs, ["p0"], ["p1"], chunk=chunk)
+        ready.run(case.inputs, ["p0"], ["p1"], portion=Portion(4, chunk))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         predicted = ready.demand(400, ["p0"], ["p1"])
@@ -79,7 +79,7 @@ def test_the_prediction_holds_for_what_is_made_before_the_run(case: Case) -> Non
     Simulator(case.network, case.placement, EventsEngine()).run(case.inputs)  # compiles every kernel
     tracemalloc.start()
     ready = Simulator(case.network, case.placement, EventsEngine())
-    ready.run(case.inputs, chunk=2)
+    ready.run(case.inputs, portion=Portion(1, 2))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     predicted = ready.demand(2, [], []).of(1, 2)
@@ -150,5 +150,7 @@ def test_the_batch_shrinks_before_a_run_is_refused_and_steps_fill_what_is_left()
     needed = Demand(fixed=100, sample=10, sample_step=5, kept=5)
     assert batch_for(needed, samples=50, most=64, limit=100 + 20 * 64) == 50
     assert batch_for(needed, samples=50, most=64, limit=300) == 7
-    assert chunk_for(needed, batch=7, steps=40, limit=100 + 7 * (15 + 5 * 12)) == 12
+    limit = 100 + 7 * (15 + 5 * 12)  # 84 steps of one sample at a time
+    assert portion_for(needed, 7, steps=40, limit=limit, threads=1) == Portion(samples=2, steps=40)
+    assert portion_for(needed, 7, steps=40, limit=limit, threads=3) == Portion(samples=1, steps=28)
     assert [written(size) for size in (100, 3 << 10, 5 << 29)] == ["100 B", "3 KiB", "2.5 GiB"]

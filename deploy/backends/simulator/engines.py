@@ -14,6 +14,7 @@ from spikeport.converters.placement import Placement
 from spikeport.deploy.backends.simulator.auto import AutoEngine
 from spikeport.deploy.backends.simulator.engine import Engine, EscapeError
 from spikeport.deploy.backends.simulator.events.engine import EventsEngine
+from spikeport.deploy.backends.simulator.memory import Portion
 from spikeport.deploy.backends.simulator.simulation import Choice, Progress, Simulation
 from spikeport.deploy.backends.simulator.simulator import Simulator
 from spikeport.deploy.backends.simulator.stop import StopRule
@@ -61,12 +62,12 @@ def run_on(
     record_states: Collection[str] = (),
     progress: Progress | None = None,
     stop: StopRule | None = None,
-    chunk: int | None = None,
+    portion: Portion | None = None,
 ) -> Simulation:
-    """As `reference.simulate`, on ``engine``; for ``stop`` and ``chunk`` see `Simulator.run`."""
+    """As `reference.simulate`, on ``engine``; for ``stop`` and ``portion`` see `Simulator.run`."""
     ready = simulator(network, placement, engine)
     try:
-        return ready.run(inputs, record, record_states, progress, stop, chunk)
+        return ready.run(inputs, record, record_states, progress, stop, portion)
     except EscapeError:
         if stop is not None:
             raise

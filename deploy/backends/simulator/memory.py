@@ -22,6 +22,8 @@ DEFAULT = 2 << 30
 AT_ONCE = 1 << 26
 """Bytes of event lists beyond which longer chunks bring nothing."""
 CHUNK = 1 << 10
+ENOUGH = 64
+"""Steps at once from which on fewer samples at a time are better than fewer steps: what they touch stays in caches."""
 TILE_BYTES = 1 << 22
 """Sums and scratch of one thread, at most, but for products."""
 TILE_SUMS, PRODUCT_BYTES, PRODUCT_ROWS = 1 << 18, 1 << 23, 64
@@ -52,6 +54,18 @@ class Demand:
     def of(self, batch: int, chunk: int) -> int:
         """Bytes of a run of ``batch`` samples, ``chunk`` steps at a time."""
         return self.fixed + batch * (self.kept + self.sample + chunk * self.sample_step)
+
+    def within(self, batch: int, portion: Portion, threads: int) -> int:
+        """Bytes of a run of ``batch`` samples, a portion at a time for each thread."""
+        return self.of(batch, 0) + min(batch, portion.samples * threads) * portion.steps * self.sample_step
+
+
+@dataclass(frozen=True)
+class Portion:
+    """What one thread computes at a time: ``samples``, and ``steps`` of them."""
+
+    samples: int
+    steps: int
 
 
 def parse_size(text: str) -> int:
@@ -93,10 +107,12 @@ def batch_for(needed: Demand, samples: int, most: int, limit: int) -> int:
     return batch
 
 
-def chunk_for(needed: Demand, batch: int, steps: int, limit: int) -> int:
-    """The longest useful number of ``steps`` at a time for ``batch`` samples; at least 1, whatever the limit."""
-    free = min(limit - needed.of(batch, 0), AT_ONCE)
-    return max(1, min(steps, CHUNK, free // (batch * needed.sample_step)))
+def portion_for(needed: Demand, batch: int, steps: int, limit: int, threads: int) -> Portion:
+    """The largest useful portion of ``batch`` samples of ``steps``; at least one step of one, whatever the limit."""
+    working = min(batch, threads)
+    free = min(limit - needed.of(batch, 0), AT_ONCE) // needed.sample_step
+    chunk = max(1, min(steps, CHUNK, max(free // batch, min(free // working, ENOUGH))))
+    return Portion(max(1, min(-(-batch // working), free // working // chunk)), chunk)
 
 
 @dataclass(frozen=True)

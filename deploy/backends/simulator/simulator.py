@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from threading import Event, Lock
 from typing import Any
 
@@ -15,7 +16,7 @@ from spikeport.converters.placement import Placement
 from spikeport.converters.schedule import schedule
 from spikeport.deploy.backends.simulator.census import Census
 from spikeport.deploy.backends.simulator.engine import Engine, EscapeError, Layer
-from spikeport.deploy.backends.simulator.memory import DEFAULT, Demand, Ways, chunk_for, demand
+from spikeport.deploy.backends.simulator.memory import DEFAULT, Demand, Portion, Ways, demand, portion_for
 from spikeport.deploy.backends.simulator.neurons import narrow
 from spikeport.deploy.backends.simulator.shard import Job, Program, Shard
 from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
@@ -65,7 +66,7 @@ class Simulator:
         record_states: Collection[str] = (),
         progress: Progress | None = None,
         stop: StopRule | None = None,
-        chunk: int | None = None,
+        portion: Portion | None = None,
     ) -> Simulation:
         """Run a batch from the initial state; see `reference.simulate`.
 
@@ -75,16 +76,17 @@ class Simulator:
             record_states: populations whose u and v are kept.
             progress: called with (steps done, steps in all).
             stop: ends samples early; then counts, trains and states end where each sample does.
-            chunk: steps computed at once (at most), which takes memory; results do not depend on it.
+            portion: what a thread computes at once (at most), which takes memory; results do not depend on it.
         """
-        if chunk is None:
+        if portion is None:
             batch, length = next(iter(inputs.values())).shape[:2]
             needed = self.demand(length, record, record_states)
-            chunk = chunk_for(needed, batch, length + self.network.depth, DEFAULT)
-        chunk = chunk if stop is None else min(chunk, STOP_CHUNK)
+            portion = portion_for(needed, batch, length + self.network.depth, DEFAULT, threads())
+        if stop is not None:
+            portion = replace(portion, steps=min(portion.steps, STOP_CHUNK))
         while True:
             try:
-                return self._run(inputs, record, record_states, progress, stop, chunk)
+                return self._run(inputs, record, record_states, progress, stop, portion)
             except EscapeError as error:
                 (name,) = error.args
                 if name in self._wide or name in self.network.inputs:
@@ -104,7 +106,7 @@ class Simulator:
         record_states: Collection[str],
         progress: Progress | None,
         stop: StopRule | None,
-        chunk: int,
+        portion: Portion,
     ) -> Simulation:
         network = self.network
         batch, length = next(iter(inputs.values())).shape[:2]
@@ -112,8 +114,8 @@ class Simulator:
         tape = Tape(network, record, record_states, batch, length)
         watch = None if stop is None else Watch(stop, network.populations[stop.population], batch, length, steps)
         flat = {name: data.reshape(batch, length, -1) for name, data in inputs.items()}
-        job = Job(flat, length, steps, chunk, self._census.books(batch, steps), tape, watch, Event())
-        self._shards(job, batch, _meter(progress, batch, steps))
+        job = Job(flat, length, steps, portion.steps, self._census.books(batch, steps), tape, watch, Event())
+        self._shards(job, batch, portion.samples, _meter(progress, batch, steps))
         if watch is not None:
             job.books.until(watch.used)
             tape.until(watch.used)
@@ -121,23 +123,25 @@ class Simulator:
         used = None if watch is None else watch.used
         return Simulation(tape.spikes, tape.u, tape.v, job.books.activity(), choices, used)
 
-    def _shards(self, job: Job, batch: int, done: Callable[[int], None]) -> None:
-        divided = not self._engine.undivided and batch * job.steps * self._neurons > WORTH_THREADS
-        size = threads() if divided else 1
-        parts = np.array_split(np.arange(batch), min(batch, size))
+    def _shards(self, job: Job, batch: int, samples: int, done: Callable[[int], None]) -> None:
+        """Compute ``samples`` at a time on each thread; a shard with all threads where there is only one."""
+        size = threads() if self._divided(batch * job.steps) else 1
+        parts = np.array_split(np.arange(batch), max(min(batch, size), -(-batch // samples)))
         if size == 1:
-            Shard(self._program, job, parts[0], ALONE).run(done)
+            for rows in parts:
+                Shard(self._program, job, rows, ALONE).run(done)
             return
         with workers(size) as pool:
-            helpers = Team(pool, size) if len(parts) == 1 else ALONE
-            shards = [Shard(self._program, job, rows, helpers) for rows in parts]
-            others = [pool.submit(shard.run, done) for shard in shards[1:]]
             try:
-                shards[0].run(done)
-                for other in others:
-                    other.result()
+                if len(parts) == 1:
+                    Shard(self._program, job, parts[0], Team(pool, size)).run(done)
+                else:
+                    list(pool.map(lambda rows: Shard(self._program, job, rows, ALONE).run(done), parts))
             finally:
                 job.halt.set()
+
+    def _divided(self, sample_steps: int) -> bool:
+        return not self._engine.undivided and sample_steps * self._neurons > WORTH_THREADS
 
 
 def _meter(progress: Progress | None, batch: int, steps: int) -> Callable[[int], None]:
