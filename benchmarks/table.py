@@ -77,14 +77,14 @@ def _line(who: str, mine: Sequence[Row], rows: Sequence[Row], best: str, peaks: 
 
 
 def _share(who: str, good: Sequence[Row], peaks: Mapping[str, float]) -> str:
-    """Of the peaks of additions; of products, where sums are products: of those that the engine used, too."""
-    names, what = ["int8 to int32", "int8 by int16 to int32"], "synops"
+    """Of the peaks of additions and of bandwidth; of products, where sums are products: of those in use, too."""
+    kinds = {"int8 to int32": "synops", "int8 by int16 to int32": "synops", "copy": "weight_bytes"}
     if who == "dense":
-        names, what = ["float32 product"], "operations"
-        names += ["int8 product"] * any("int8" in reason for reason in good[0].found.get("engines", {}).values())
-    rate = _rate(good, what)
-    shares = [f"{rate / peaks[name]:.1%} ({name})" for name in names if peaks.get(name)]
-    return ", ".join(shares) if who in OURS and rate else ""
+        kinds = {"float32 product": "operations"}
+        if any("int8" in reason for reason in good[0].found.get("engines", {}).values()):
+            kinds["int8 product"] = "operations"
+    rates = {name: _rate(good, what) for name, what in kinds.items() if peaks.get(name)}
+    return ", ".join(f"{rate / peaks[name]:.1%} ({name})" for name, rate in rates.items() if who in OURS and rate)
 
 
 def _rate(good: Sequence[Row], what: str) -> float:

@@ -46,7 +46,7 @@ def test_networks_spike_as_often_as_sana_fe_says(
 def test_table_says_equal_differ_and_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     table = module(BENCHMARKS / "table.py", monkeypatch)
     ours = {"wall_s": [1e-3, 2e-3, 4e-3], "cpu_s": [1e-3, 2e-3, 4e-3], "samples": 2, "peak_mb": 9.0, "synops": 6e6}
-    ours |= {"spikes": {"in": 3, "out": 5}, "trains": {"out": ["a", "b"]}, "operations": 8e6}
+    ours |= {"spikes": {"in": 3, "out": 5}, "trains": {"out": ["a", "b"]}, "operations": 8e6, "weight_bytes": 3e6}
     slow = {"wall_s": [2.0], "cpu_s": [1.0], "samples": 2, "peak_mb": 9.0}
     rows = [
         table.Row("c", "reference", 0, {**ours, **slow}),
@@ -59,9 +59,11 @@ def test_table_says_equal_differ_and_why_not(monkeypatch: pytest.MonkeyPatch) ->
         table.Row("c", "snntorch", 0, {**slow, "spikes": {"out": 4.0}}),
         table.Row("c", "brian2loihi", 0, {"failed": "not installed: no such package"}),
     ]
-    machine = [{"threads": 1, "int8 to int32": 1.2e10, "float32 product": 8e9, "int8 product": 3.2e10}]
+    machine = [{"threads": 1, "int8 to int32": 1.2e10, "float32 product": 8e9, "int8 product": 3.2e10, "copy": 3e10}]
     found = dict(line.split(" | ", 1) for line in table.markdown(rows, machine, {}).splitlines() if " | " in line)
-    assert found["| auto"].endswith("| 6 | 50.0% (int8 to int32) | 9 | equal, train by train (2 of 2 samples) |")
+    assert found["| auto"].endswith(
+        "| 6 | 50.0% (int8 to int32), 10.0% (copy) | 9 | equal, train by train (2 of 2 samples) |"
+    )
     assert found["| dense"].endswith("| 100.0% (float32 product), 25.0% (int8 product) | 9 | DIFFER |")
     assert found["| lava"].startswith(
         "1e+03 / 1e+03 / 1e+03 | 500 / 500 / 500 | 1e+03 / 1e+03 / 1e+03 | 500 / 500 / 500"

@@ -50,6 +50,14 @@ def operations(network: Any) -> int:
     return 2 * sum(int(fan_in(s.connectivity).sum()) for s in network.synapses.values())
 
 
+def read(network: Any, synops: Any) -> int:
+    """Bytes of weights that events read: one for each, and four more for the target where a layer is sparse."""
+    from spikeport.converters.chip_network import Sparse
+
+    each = {name: 5 if isinstance(s.connectivity, Sparse) else 1 for name, s in network.synapses.items()}
+    return sum(int(counts.sum()) * each[name] for name, counts in synops.items())
+
+
 def main() -> None:
     """Measure the job's case on the job's engine."""
     from cases import build
@@ -70,6 +78,7 @@ def main() -> None:
         spikes={name: int(p.spikes.sum()) for name, p in activity.populations.items()},
         synops=sum(int(counts.sum()) for counts in activity.synops.values()),
         trains=trains,
+        weight_bytes=read(case.network, activity.synops),
         operations=operations(case.network) * activity.steps * activity.batch,
         engines={name: f"{c.engine} ({c.reason})" for name, c in result.engines.items()},
     )
