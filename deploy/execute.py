@@ -84,6 +84,8 @@ def execute(
         raise DataError(f"backend {backend!r} does not exist; a deployment runs on {', '.join(BACKENDS)}")
     if stop is not None and backend not in ENGINES:
         raise DataError(f"backend {backend} cannot stop a sample early; use {', '.join(ENGINES)}")
+    if memory is not None and backend not in ENGINES:
+        raise DataError(f"backend {backend} cannot bound its memory; leave that to {', '.join(ENGINES)}")
     if not len(data):
         raise DataError(f"the data are empty: shape {data.shape}")
     network = deployment.network
@@ -91,7 +93,7 @@ def execute(
     (source,), output = network.inputs, network.outputs[0]
     reads_states = network.populations[output].model in READOUTS
     kept = {"record": names if reads_states else [*names, output], "record_states": [output] if reads_states else []}
-    cut = _cut(deployment, data, backend, kept, memory or DEFAULT)
+    cut = _cut(deployment, data, backend, kept, DEFAULT if memory is None else memory)
     gathered = Gathered(len(data), cut.room)
     findings: list[Finding] = []
     for first in range(0, len(data), cut.batch):

@@ -18,6 +18,7 @@ from spikeport.deploy.backends.simulator.engines import ENGINES, run_on
 from spikeport.deploy.backends.simulator.memory import Portion
 from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.deploy.backends.simulator.simulation import Simulation
+from spikeport.errors import DataError
 
 NAMES = [name for name in ENGINES if name != "cuda" or torch.cuda.is_available()]
 
@@ -190,6 +191,13 @@ def test_a_stopped_sample_is_the_beginning_of_its_whole_run() -> None:
         for mine, full in zip(counts(part, b), counts(whole, b), strict=True):
             assert np.array_equal(mine[:end], full[:end])
             assert not mine[end:].any()
+
+
+def test_stopping_with_payloads_beyond_32_bits_is_refused_by_name() -> None:
+    case = busy_case(4)
+    case.inputs["vector"] = case.inputs["vector"].astype(np.int64) * 2**33
+    with pytest.raises(DataError, match="vector sends payloads beyond 32 bits, which only the backend reference holds"):
+        run_on("auto", case.network, case.inputs, case.placement, stop=Draw([0] * 6))
 
 
 def counts(run: Simulation, sample: int) -> list[np.ndarray]:

@@ -135,6 +135,16 @@ def test_too_little_memory_is_refused_with_both_numbers(deployed: Deployment) ->
         execute(deployed, digits.load_test()[0][:2], memory=1 << 20)
 
 
+def test_a_backend_that_cannot_bound_its_memory_says_so(deployed: Deployment) -> None:
+    with pytest.raises(DataError, match="backend reference cannot bound its memory; leave that to auto, events"):
+        execute(deployed, digits.load_test()[0][:2], backend="reference", memory=1 << 30)
+
+
+def test_no_memory_at_all_is_too_little(deployed: Deployment) -> None:
+    with pytest.raises(DataError, match="allowed are 0 B"):
+        execute(deployed, digits.load_test()[0][:2], memory=0)
+
+
 @pytest.mark.parametrize(("text", "size"), [("2GiB", 2 << 30), ("1.5MiB", 3 << 19), ("4096", 4096), ("7B", 7)])
 def test_sizes_are_read_as_written(text: str, size: int) -> None:
     assert parse_size(text) == size

@@ -18,6 +18,7 @@ from spikeport.deploy.backends.simulator.memory import Portion
 from spikeport.deploy.backends.simulator.simulation import Choice, Progress, Simulation
 from spikeport.deploy.backends.simulator.simulator import Simulator
 from spikeport.deploy.backends.simulator.stop import StopRule
+from spikeport.errors import DataError
 
 
 def _dense() -> Engine:
@@ -64,13 +65,20 @@ def run_on(
     stop: StopRule | None = None,
     portion: Portion | None = None,
 ) -> Simulation:
-    """As `reference.simulate`, on ``engine``; for ``stop`` and ``portion`` see `Simulator.run`."""
+    """As `reference.simulate`, on ``engine``; for ``stop`` and ``portion`` see `Simulator.run`.
+
+    Raises:
+        DataError: samples are to stop early, and have payloads that only the reference holds.
+    """
     ready = simulator(network, placement, engine)
     try:
         return ready.run(inputs, record, record_states, progress, stop, portion)
-    except EscapeError:
+    except EscapeError as error:
         if stop is not None:
-            raise
+            raise DataError(
+                f"{error} sends payloads beyond 32 bits, which only the backend reference holds, and that cannot stop "
+                "a sample early; run whole samples on it, or scale the payloads down"
+            ) from error
     return _by_specification(network, inputs, placement, record, record_states, progress)
 
 
