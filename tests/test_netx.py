@@ -69,6 +69,35 @@ def test_a_file_without_input_layer_takes_its_size_from_the_weights(net) -> None
     assert network.encode == ""
 
 
+def test_a_first_convolution_without_strides_tells_its_input(net) -> None:  # type: ignore[no-untyped-def]
+    layer = conv(np.ones((4, 1, 3, 2)) * 2, (4, 5, 7), padding=np.array([1, 0]), dilation=np.array([1, 2]), groups=2)
+    network = net(layer)
+    assert network.populations["input"].shape == (2, 5, 9)
+    assert [f.code for f in network.findings if f.where == "0 conv"] == ["input-inferred"]
+
+
+@pytest.mark.parametrize("size", [5, 6])
+def test_the_user_names_an_input_that_strides_leave_open(tmp_path: Path, size: int) -> None:
+    layer = conv(np.ones((1, 2, 3, 3)) * 2, (1, 2, 2), stride=np.array([2, 2]))
+    network = read_netx(write_net(tmp_path / "a.net", [layer]), (2, size, 5))
+    assert network.populations["input"].shape == (2, size, 5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "named", "reason"),
+    [
+        ([plain_input(2, 5, 5), conv(np.ones((1, 2, 3, 3)), (1, 3, 3))], (2, 5, 6), "says that its shape is"),
+        ([conv(np.ones((1, 2, 3, 3)), (1, 3, 3))], (2, 9, 9), r"kernel, stride and padding give \(1, 7, 7\)"),
+        ([conv(np.ones((1, 2, 3, 3)), (1, 3, 3))], (2, 5), r"\(C, H, W\) or \(n,\)"),
+    ],
+)
+def test_a_named_input_that_does_not_fit_is_refused(
+    tmp_path: Path, layers: list[Any], named: tuple[int, ...], reason: str
+) -> None:
+    with pytest.raises(ModelError, match=reason):
+        read_netx(write_net(tmp_path / "a.net", layers), named)
+
+
 def test_decays_may_differ_by_channel(net) -> None:  # type: ignore[no-untyped-def]
     neuron = {**CUBA, "vDecay": np.array([1, 2])}
     network = net(plain_input(1, 3, 3), conv(np.ones((2, 1, 2, 2)) * 2, (2, 2, 2), neuron))
@@ -273,7 +302,18 @@ REFUSED: dict[str, tuple[list[Layer], type[ModelError], str]] = {
     "sizes": ([plain_input(3), dense([[2, 4]])], ModelError, "has weights for 2 inputs, the layer before it gives"),
     "shape": ([plain_input(1, 4, 4), conv(np.ones((1, 1, 3, 3)), (1, 3, 3))], ModelError, r"give \(1, 2, 2\)"),
     "flat image": ([plain_input(16), conv(np.ones((1, 1, 3, 3)), (1, 2, 2))], ModelError, "needs an image"),
-    "first conv": ([conv(np.ones((1, 1, 3, 3)), (1, 2, 2))], ModelError, "nothing says how large its input is"),
+    "first conv": (
+        [conv(np.ones((1, 2, 3, 3)), (1, 2, 2), stride=np.array([2, 3]))],
+        ModelError,
+        "inputs of 2x5x6 to 2x6x8 all give its shape; name the input's shape .--input-shape",
+    ),
+    "first conv, padding alone": (
+        [conv(np.ones((1, 1, 3, 3)), (1, 2, 2), padding=np.array([3, 3]))],
+        ModelError,
+        "no input of up to",
+    ),
+    "first conv, flat weights": ([conv(np.ones(9), (1, 2, 2))], ModelError, r"should be \(K, C / groups, kH, kW\)"),
+    "first pool": ([{"type": "pool", "shape": np.array([1, 2, 2])}], ModelError, "nothing says how large its input is"),
     "two inputs": ([plain_input(3), plain_input(3)], ModelError, "in the middle"),
     "no weight": ([{k: v for k, v in dense([[2]]).items() if k != "weight"}], ModelError, "has no weight; it has"),
     "only input": ([plain_input(3)], ModelError, "no layer but its input"),
@@ -349,3 +389,20 @@ def test_the_command_line_compiles_and_runs_a_net_file(tmp_path: Path, capsys, m
     assert np.load("out.npz")["output"].reshape(-1).tolist() == [0.75, 1.0]
     assert main(["run", "model.net", "--backend", "float", "--data", "data.npz"]) == 2
     assert "are the chip's own integers" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_command_line_takes_the_inputs_shape(tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    write_net(tmp_path / "model.net", [conv(np.ones((1, 2, 3, 3)) * 2, (1, 2, 2), stride=np.array([2, 2]))])
+    assert main(["compile", "model.net", "--target", "loihi2", "-o", "a.spk", "--input-shape", "2x6x5"]) == 0
+    assert main(["inspect", "model.net", "--input-shape", "2x6x5"]) == 0
+    capsys.readouterr()
+    for wrong, reason in (
+        ("2x6", "(C, H, W) or (n,)"),
+        ("2,6,5", "sizes with an x between"),
+        ("2x9x9", "give (1, 4, 4)"),
+    ):
+        assert main(["inspect", "model.net", "--input-shape", wrong]) == 2
+        assert reason in capsys.readouterr().err
+    assert main(["inspect", "a.spk", "--input-shape", "2x6x5"]) == 2
+    assert "--input-shape belong to a model file" in capsys.readouterr().err

@@ -71,6 +71,10 @@ def test_a_sample_belongs_to_modules_and_a_dialect_to_nir(model: Path) -> None:
         read(torch.nn.Sequential())  # type: ignore[call-overload]
     with pytest.raises(ModelError, match="Sequential: a live module says itself what it means"):
         read(torch.nn.Sequential(), dialect="nir")  # type: ignore[call-overload]
+    with pytest.raises(ModelError, match=r"model\.nir: an input shape belongs to a \.net file; a NIR file has its own"):
+        read(model, input_shape=(4,))
+    with pytest.raises(ModelError, match=r"an input shape belongs to a \.net file; a module has its sample"):
+        read(torch.nn.Sequential(), input_shape=(4,))  # type: ignore[call-overload]
 
 
 def test_what_is_no_model_is_called_what_it_is(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import h5py
 
 from spikeport.converters.chip_network import ChipNetwork
-from spikeport.converters.network import Network
+from spikeport.converters.network import Network, Shape
 from spikeport.errors import ModelError
 
 if TYPE_CHECKING:
@@ -47,7 +47,12 @@ def read(
 
 @overload
 def read(
-    source: str | Path, sample: None = None, dialect: str | None = None, dt: float | None = None
+    source: str | Path,
+    sample: None = None,
+    dialect: str | None = None,
+    dt: float | None = None,
+    *,
+    input_shape: Shape | None = None,
 ) -> Network | ChipNetwork: ...
 
 
@@ -57,6 +62,7 @@ def read(
     dialect: str | None = None,
     dt: float | None = None,
     axes: str | None = None,
+    input_shape: Shape | None = None,
 ) -> Network | ChipNetwork:
     """Read a model.
 
@@ -66,6 +72,7 @@ def read(
         dialect: of a NIR file: what its framework means by its nodes (`spikeport.converters.read.dialects`).
         dt: seconds per step, of NIR files and modules that do not say it.
         axes: of a module: what the sample's leading axes are, where that is open: "TB", "BT", "B" or "T".
+        input_shape: of a ``.net`` file without an input layer: (C, H, W) or (n,).
 
     Returns:
         A Network; of a lava-dl ``.net`` file, whose numbers are the chip's own integers, a ChipNetwork.
@@ -75,6 +82,8 @@ def read(
         UnsupportedNodeError, DialectError: see the readers.
     """
     if not isinstance(source, str | Path):
+        if input_shape is not None:
+            raise ModelError("an input shape belongs to a .net file; a module has its sample.")
         return _module(source, sample, dialect, dt, axes)
     path = Path(source)
     if sample is not None or axes is not None:
@@ -82,6 +91,8 @@ def read(
     kind = kind_of_file(path)
     if kind != "nir" and (dialect, dt) != (None, None):
         raise ModelError(f"{path.name}: a dialect and a dt belong to a NIR file; {_WHAT[kind]} needs neither.")
+    if kind != "netx" and input_shape is not None:
+        raise ModelError(f"{path.name}: an input shape belongs to a .net file; {_WHAT[kind]} has its own.")
     match kind:
         case "nir":
             from spikeport.converters.read.nir import read_nir
@@ -90,7 +101,7 @@ def read(
         case "netx":
             from spikeport.converters.read.netx.read import read_netx
 
-            return read_netx(path)
+            return read_netx(path, input_shape)
         case "onnx":
             from spikeport.converters.read.onnx.read import read_onnx
 

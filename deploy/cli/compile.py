@@ -30,6 +30,7 @@ def compile_model(
     decode: options.Decode = None,
     dialect: options.Dialect = None,
     dt: options.Dt = None,
+    input_shape: options.InputShape = None,
     split_weights: Annotated[
         SplitWeights,
         typer.Option(help="Two weight groups, coarse and fine, where 8 bits are too few: twice the memory and SynOps."),
@@ -51,7 +52,7 @@ def compile_model(
 ) -> None:
     """Compile a trained network for a chip and write one deployment file."""
     from spikeport.deploy.cli.output import check_suffix, check_targets, show, status, tell
-    from spikeport.deploy.cli.sources import input_shape, make_binning, make_codec, read_compilable, read_data
+    from spikeport.deploy.cli.sources import make_binning, make_codec, read_compilable, read_data, shape_of_input
     from spikeport.deploy.compile import CompileOptions, compile_network
     from spikeport.deploy.encode import Spikes
     from spikeport.deploy.report.deployment_record import deployment_record, deployment_tables, worth_saying
@@ -61,10 +62,10 @@ def compile_model(
     check_suffix(output, ".spk", "--output")
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     profile = load_profile(target)
-    network = read_compilable(model, dialect, dt)
+    network = read_compilable(model, dialect, dt, input_shape)
     codec = make_codec(encode, decode, network)
     encoder = Spikes() if codec is None else codec.encoder
-    calibration = None if data is None else read_data(data, split, binning, samples, input_shape(network), encoder)
+    calibration = None if data is None else read_data(data, split, binning, samples, shape_of_input(network), encoder)
     choices = CompileOptions(split_weights.value, scales, samples, seed, weight_bits)
     with status(f"compiling {model.name} for {profile.name}") as step:
         inputs = None if calibration is None else calibration.input

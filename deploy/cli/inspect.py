@@ -21,6 +21,7 @@ def inspect(
     target: Annotated[
         str | None, typer.Option(help="The chip to show what becomes of a network on (default loihi2).")
     ] = None,
+    input_shape: options.InputShape = None,
     json: options.Json = None,
 ) -> None:
     """Show what a model holds: per layer its shape, decays, gains, thresholds, resets; what the chip makes of it."""
@@ -30,11 +31,13 @@ def inspect(
 
     check_targets(json, inputs=(model,))
     if is_compiled(model):
-        if (dialect, dt, target) != (None, None, None):
-            raise DataError("--dialect, --dt and --target belong to a model file; a deployment has its own")
+        if (dialect, dt, target, input_shape) != (None, None, None, None):
+            raise DataError(
+                "--dialect, --dt, --target and --input-shape belong to a model file; a deployment has its own"
+            )
         _deployment(model, json)
         return
-    _model(read_model(model, dialect, dt), model, target, json)
+    _model(read_model(model, dialect, dt, input_shape), model, target, json)
 
 
 def _deployment(path: Path, json: Path | None) -> None:

@@ -26,6 +26,10 @@ Dt = Annotated[
     float | None,
     typer.Option(help="Seconds per time step, where the file does not say (for example 1e-4)."),
 ]
+InputShape = Annotated[
+    str | None,
+    typer.Option(metavar="CxHxW", help="Lava-dl .net files without an input layer: the input's shape, or its size."),
+]
 Encode = Annotated[
     str | None,
     typer.Option(

@@ -31,7 +31,15 @@ from spikeport.converters.read.netx.neurons import (
 from spikeport.converters.read.netx.numbers import has, integer, integers, layer_shape, pair, refuse, spread
 from spikeport.converters.read.netx.program import ZERO, Program, flat
 from spikeport.converters.read.netx.weights import Format, fit
-from spikeport.converters.read.netx.windows import check_shape, convolution, end_padding, image, unrolled
+from spikeport.converters.read.netx.windows import (
+    NAME_INPUT,
+    check_shape,
+    convolution,
+    end_padding,
+    image,
+    only_source,
+    unrolled,
+)
 from spikeport.errors import UnsupportedNodeError
 
 GAIN = 64
@@ -59,10 +67,17 @@ def add_layer(program: Program, layer: RawLayer) -> None:
 
 
 def _without_input(program: Program, layer: RawLayer) -> None:
-    """An input population for a file that begins with what it feeds."""
-    if layer.type not in ("dense", "dense_rec"):
-        raise refuse(layer, "is the first, and nothing says how large its input is; export with an input layer")
-    program.begin("input", (_matrix(layer, "weight").shape[1],), payloads=False)
+    """An input population for a file that begins with what it feeds: as the user says, or as the weights say alone."""
+    shape = program.named
+    if not shape and layer.type in ("dense", "dense_rec"):
+        shape = (_matrix(layer, "weight").shape[1],)
+    elif not shape and layer.type == "conv":
+        shape = only_source(layer, integers(layer, "weight").shape, integer(layer, "groups", 1))
+        message = f"the file has no input layer; an input of {shape} is the only one that gives {layer_shape(layer)}."
+        program.findings.append(Finding("input-inferred", "info", layer.name, message))
+    elif not shape:
+        raise refuse(layer, f"is the first, and nothing says how large its input is; {NAME_INPUT}")
+    program.begin("input", shape, payloads=False)
 
 
 def _input(program: Program, layer: RawLayer) -> None:
@@ -70,6 +85,8 @@ def _input(program: Program, layer: RawLayer) -> None:
         raise refuse(layer, "is an input in the middle of the network")
     shape = layer_shape(layer)
     shape = shape if len(shape) == 3 and shape[1:] != (1, 1) else flat(shape)
+    if program.named not in ((), shape):
+        raise refuse(layer, f"says that its shape is {shape}, not {program.named}; leave the input's shape out")
     gain, offset = integer(layer, "weight", GAIN), integer(layer, "bias", 0)
     if is_sigma_delta(layer):
         threshold = integer(layer, "neuron/vThMant")

@@ -38,6 +38,7 @@ class Program:
         payloads: populations whose spikes carry payloads.
         delays: steps by which each of the last population's spikes is delayed on its way, 0-d or (n,).
         encode, decode: see `spikeport.converters.chip_network.ChipNetwork`.
+        named: the input's shape as the user says; () where they do not.
     """
 
     populations: dict[str, Population] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Program:
     delays: Ints = field(default_factory=lambda: ZERO)
     encode: str = ""
     decode: str = ""
+    named: Shape = ()
 
     def begin(self, name: str, shape: Shape, payloads: bool) -> None:
         """Start with an input population."""

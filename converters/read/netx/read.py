@@ -6,6 +6,7 @@ What is decided here, and why, is in docs/netx.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import numpy as np
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.circuit import READOUTS
 from spikeport.converters.findings import Finding
+from spikeport.converters.network import Shape
 from spikeport.converters.read.netx.layers import add_layer
 from spikeport.converters.read.netx.net_file import RawNet, read_net_file
+from spikeport.converters.read.netx.numbers import MAX_NEURONS
 from spikeport.converters.read.netx.outputs import delay_outputs
 from spikeport.converters.read.netx.program import Program
 from spikeport.errors import ModelError
@@ -23,8 +26,12 @@ SAMPLING_MS = 1.0
 """SLAYER's own sampling time."""
 
 
-def read_netx(path: Path) -> ChipNetwork:
+def read_netx(path: Path, input_shape: Shape | None = None) -> ChipNetwork:
     """Read a network that lava-dl's SLAYER exported.
+
+    Args:
+        path: the ``.net`` file.
+        input_shape: (C, H, W) or (n,) of the input, for a file without an input layer whose first layer does not tell.
 
     Layers become populations in the file's order, called "<index> <type>"; each begins its own step 0 from zero. The
     network says how its data are encoded (`ChipNetwork.encode`) and what had to be decided (`ChipNetwork.findings`).
@@ -33,7 +40,7 @@ def read_netx(path: Path) -> ChipNetwork:
         ModelError: no such file, damaged, no ``.net`` file, or numbers that do not fit each other.
         UnsupportedNodeError: a layer or neuron without a form on the chip; the message names it and the reason.
     """
-    raw, program = read_net_file(path), Program()
+    raw, program = read_net_file(path), Program(named=_named(path, input_shape))
     try:
         for layer in raw.layers:
             add_layer(program, layer)
@@ -43,6 +50,14 @@ def read_netx(path: Path) -> ChipNetwork:
         raise type(error)(f"{raw.file}: {error}") from None
     delay_outputs(program)
     return _network(program, raw)
+
+
+def _named(path: Path, shape: Shape | None) -> Shape:
+    if shape is None:
+        return ()
+    if len(shape) not in (1, 3) or min(shape) < 1 or prod(shape) > MAX_NEURONS:
+        raise ModelError(f"{path.name}: an input of shape {shape}; (C, H, W) or (n,) up to {MAX_NEURONS} are read.")
+    return tuple(shape)
 
 
 def _network(program: Program, raw: RawNet) -> ChipNetwork:

@@ -8,9 +8,10 @@ from scipy.sparse import coo_array, csr_array
 from spikeport.converters.chip_network import Conv2d, Ints
 from spikeport.converters.network import Shape
 from spikeport.converters.read.netx.net_file import RawLayer
-from spikeport.converters.read.netx.numbers import MAX_WEIGHTS, pair, refuse
+from spikeport.converters.read.netx.numbers import MAX_NEURONS, MAX_WEIGHTS, layer_shape, pair, refuse
 
 Image = tuple[int, int, int]
+NAME_INPUT = "name the input's shape (--input-shape, read(..., input_shape=)), or export with an input layer"
 
 
 def image(layer: RawLayer, shape: Shape) -> Image:
@@ -28,6 +29,27 @@ def convolution(layer: RawLayer, source: Image, weight: Ints, groups: int) -> Co
         raise refuse(layer, f"weights of shape {weight.shape} in {groups} group(s) do not fit {source[0]} channels")
     size = [(source[1 + k] + 2 * padding[k] - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in range(2)]
     return Conv2d(weight, source, (channels, size[0], size[1]), stride, padding, dilation, groups)
+
+
+def only_source(layer: RawLayer, weight: Shape, groups: int) -> Image:
+    """The one input (C, H, W) from which a convolution gives the shape in the file: there is one where strides are 1.
+
+    Raises:
+        ModelError: strides pass over pixels, so that several sizes give the same.
+    """
+    if len(weight) not in (4, 5):
+        raise refuse(layer, f"weight of shape {weight} should be (K, C / groups, kH, kW)")
+    shape, kernel = image(layer, layer_shape(layer)), weight[2:4]
+    stride, padding, dilation = pair(layer, "stride", 1), pair(layer, "padding", 0), pair(layer, "dilation", 1)
+    each = zip(shape[1:], kernel, stride, padding, dilation, strict=True)
+    height, width = ((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in each)
+    channels = weight[1] * groups
+    if min(channels, height, width) < 1 or channels * height * width > MAX_NEURONS:
+        raise refuse(layer, f"no input of up to {MAX_NEURONS} values gives its shape {shape}")
+    if stride != (1, 1):
+        sizes = f"{channels}x{height}x{width} to {channels}x{height + stride[0] - 1}x{width + stride[1] - 1}"
+        raise refuse(layer, f"is the first, and inputs of {sizes} all give its shape; {NAME_INPUT}")
+    return channels, height, width
 
 
 def check_shape(layer: RawLayer, declared: Shape, computed: Shape) -> None:
