@@ -179,6 +179,13 @@ def test_what_cannot_be_compared_is_refused(
     assert "Traceback" not in err
 
 
+def test_a_conventional_network_is_no_side_of_the_comparison(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "ann.onnx").write_bytes(b"\x08\x08\x12\x00\x3a\x00")
+    code, _, err = said(capsys, "compare ann.onnx model.spk --data data.npz")
+    assert code == 2
+    assert "ann.onnx is a conventional network, the deployment was compiled from a spiking one. Compare the .nir" in err
+
+
 def test_python_says_the_same(folder: Path) -> None:
     network = spikeport.read(folder / "model.nir")
     deployment = spikeport.Deployment.load(folder / "model.spk")

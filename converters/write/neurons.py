@@ -79,8 +79,8 @@ def _w_in(neuron: Neuron, k_syn: NDArray[np.float64], dialect: Dialect) -> Any:
 def _unsaid(name: str, kind: str, fields: Fields, neuron: Neuron, dialect: Dialect) -> tuple[Finding, ...]:
     """Compare with what a reader of NIR's fields alone would get under this dialect."""
     seen = neuron_of(name, kind, fields, dialect, recurrent=False)
-    names = ("membrane_decay", "current_decay", "input_gain", "current_gain", "bias", "spiking")
-    names += ("threshold",) if neuron.spiking else ()
+    fires = ("threshold",) if neuron.spiking else ()
+    names = ("membrane_decay", "current_decay", "input_gain", "current_gain", "bias", "spiking", *fires)
     lost = [n for n in names if not _alike(getattr(seen, n), getattr(neuron, n))]
     if not lost:
         return ()

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from spikeport.deploy.deployment import Deployment
 
 
-def read_model(path: Path, dialect: str | None, dt: float | None) -> Network | ChipNetwork:
-    """A model from any file that holds one, known by its content.
+def read_model(path: Path, dialect: str | None, dt: float | None, shape: str | None = None) -> Network | ChipNetwork:
+    """A model from any file that holds one, known by its content; ``shape``: of its input, where it does not say.
 
     Raises:
         ModelError: the file is missing, a folder, a deployment, data, or cannot be understood.
+        DataError: ``shape`` is none.
     """
     from spikeport.converters.read.source import kind_of_file, read
 
@@ -31,7 +32,7 @@ def read_model(path: Path, dialect: str | None, dt: float | None) -> Network | C
         raise ModelError(f"{path} is a compiled deployment; this needs the trained network (.nir, .onnx, .net)")
     if kind in ("arrays", "archive"):
         raise ModelError(f"{path} is {_foreign_kind(path)}; this needs the trained network (.nir, .onnx, .net)")
-    return read(path, dialect=dialect, dt=dt)
+    return read(path, dialect=dialect, dt=dt, input_shape=None if shape is None else _sizes("--input-shape", shape))
 
 
 def read_network(path: Path, dialect: str | None, dt: float | None) -> Network:
@@ -51,7 +52,9 @@ def read_network(path: Path, dialect: str | None, dt: float | None) -> Network:
     return model
 
 
-def read_compilable(path: Path, dialect: str | None, dt: float | None) -> Network | ChipNetwork:
+def read_compilable(
+    path: Path, dialect: str | None, dt: float | None, shape: str | None = None
+) -> Network | ChipNetwork:
     """What `compile` takes: a trained network that spikes, or an integer program.
 
     Raises:
@@ -61,13 +64,13 @@ def read_compilable(path: Path, dialect: str | None, dt: float | None) -> Networ
     from spikeport.converters.network import Network
     from spikeport.converters.passes.lower import refuse_conventional
 
-    model = read_model(path, dialect, dt)
+    model = read_model(path, dialect, dt, shape)
     if isinstance(model, Network):
         refuse_conventional(model, str(path))
     return model
 
 
-def input_shape(model: Network | ChipNetwork) -> Shape:
+def shape_of_input(model: Network | ChipNetwork) -> Shape:
     """Shape of one step of one sample."""
     from spikeport.converters.network import Network
 
@@ -94,9 +97,15 @@ def read_as_compiled(path: Path, deployment: Deployment, dialect: str | None, dt
 
     Raises:
         ModelError, UnsupportedOnChipError: as `read_spiking`.
+        DataError: an ONNX file; deployments come from what `convert` made of it.
     """
     from spikeport.converters.read.source import kind_of_file
 
+    if kind_of_file(path) == "onnx":
+        raise DataError(
+            f"{path} is a conventional network, the deployment was compiled from a spiking one. Compare the .nir file "
+            "that convert wrote; how that fares against the conventional network, convert has said."
+        )
     made = deployment.provenance.dialect
     if (dialect, dt) != (None, None) or not made or kind_of_file(path) != "nir":
         return read_spiking(path, dialect, dt)
@@ -176,11 +185,23 @@ def make_binning(bin: float, steps: int | None, sensor: str | None, counts: bool
     """
     if sensor is None:
         return Binning(bin, steps, None, counts, time_unit)
-    sizes = sensor.lower().split("x")
-    if len(sizes) != 3 or not all(size.isdecimal() and 0 < int(size) < 2**20 for size in sizes):
+    sizes = _sizes("--sensor", sensor)
+    if len(sizes) != 3:
         raise DataError(f"--sensor {sensor} must be polarities x height x width, for example 2x34x34")
-    polarities, height, width = map(int, sizes)
+    polarities, height, width = sizes
     return Binning(bin, steps, (polarities, height, width), counts, time_unit)
+
+
+def _sizes(option: str, text: str) -> Shape:
+    """2x34x34 as numbers.
+
+    Raises:
+        DataError: they are not written so, or out of range.
+    """
+    sizes = text.lower().split("x")
+    if not all(size.isdecimal() and 0 < int(size) < 2**20 for size in sizes):
+        raise DataError(f"{option} {text} must be sizes with an x between, for example 2x34x34")
+    return tuple(map(int, sizes))
 
 
 def make_codec(encode: str | None, decode: str | None, network: Network | ChipNetwork) -> Codec | None:
