@@ -35,6 +35,7 @@ class Prices(Strict):
         hop_east_west, hop_north_south: a packet goes on to a neighbouring tile; x first, then y.
         chip_crossing: a packet goes from chip to chip.
         input_packet: a packet comes from outside.
+        synaptic_update: the learning engine computes a weight anew and writes it back; its time is not modelled.
         barrier: the cores agree that a step is over; its time by the number of tiles in use.
         static_power_per_chip_mw: drawn all the time, by each chip in use.
     """
@@ -53,6 +54,7 @@ class Prices(Strict):
     hop_north_south_energy_pj: Quantity = _unknown("pJ")
     chip_crossing_energy_pj: Quantity = _unknown("pJ")
     input_packet_energy_pj: Quantity = _unknown("pJ")
+    synaptic_update_energy_pj: Quantity = _unknown("pJ")
     barrier_energy_pj: Quantity = _unknown("pJ")
 
     synaptic_op_dense_time_ns: Quantity = _unknown("ns")

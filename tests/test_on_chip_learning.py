@@ -29,6 +29,7 @@ from spikeport.deploy.learning.layer import answers, plastic_layer, with_room, w
 from spikeport.deploy.learning.third_factor import errors, sent
 from spikeport.deploy.on_chip_learning import Learning, imprint, learn
 from spikeport.errors import DataError, UnsupportedOnChipError
+from spikeport.hw_profiles.profile import load_profile
 from spikeport.models.export import to_network
 from spikeport.models.neurons import LIF, Integrator
 
@@ -209,12 +210,22 @@ def test_costs_are_lines_of_their_own_and_leave_the_total_open() -> None:
     deployment, (data, labels) = deployed(), three_classes(2)
     adapted = learn(deployment, data, labels, Learning(passes=2))
     plain = deployment.estimate(adapted.run)
-    found = with_learning(plain, adapted.costs)
+    found = with_learning(plain, adapted.costs, deployment.profile.prices)
     assert adapted.costs.presentations == 2 * 2 * len(labels)
     assert found.counts["learning: score words"] == CLASSES / 2
     assert found.energy_j is None
-    assert found.known_j == plain.known_j
-    assert "learning: weight updates" in found.missing
+    assert "learning: trace updates" in found.missing
+
+
+def test_an_updated_weight_costs_what_loihis_designers_published() -> None:
+    deployment, (data, labels) = deployed(), three_classes(2)
+    adapted = learn(deployment, data, labels, Learning(passes=2))
+    plain, costs = deployment.estimate(adapted.run), adapted.costs
+    priced = with_learning(plain, costs, load_profile("loihi1").prices)
+    each = costs.weight_updates / costs.presentations
+    assert priced.known_j - plain.known_j == pytest.approx(120e-12 * each)
+    assert "learning: weight updates" not in priced.missing
+    assert "learning: weight updates" in with_learning(plain, costs, load_profile("loihi2").prices).missing
 
 
 def test_same_seed_learns_the_same_bits() -> None:

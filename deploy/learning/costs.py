@@ -1,4 +1,4 @@
-"""What learning costs: counted here, and lines of the estimate of its own. No price list knows these prices."""
+"""What learning costs: counted here, and lines of the estimate of its own; only updates of weights have a price."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import numpy as np
 from spikeport.converters.chip_network import Ints
 from spikeport.deploy.estimate.energy import Line
 from spikeport.deploy.estimate.record import Estimate
+from spikeport.hw_profiles.prices import Prices
+from spikeport.hw_profiles.quantity import Quantity
 
-SOURCE = "no price list here has it: the energy of learning was not published event by event"
+UNPUBLISHED = Quantity(
+    value=None, unit="pJ", source="no price list here has it: not published event by event", evidence="unknown"
+)
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,26 @@ def epoch_costs(before: Ints, after: Ints, x1: Ints, y1: Ints, spikes: int, show
     )
 
 
-def with_learning(estimate: Estimate, costs: LearningCosts) -> Estimate:
-    """The estimate of one presentation with what learning adds to it; what has no price leaves the totals open.
-
-    ``known_j`` stays what it was: a lower bound that says so.
-    """
+def learning_lines(costs: LearningCosts, prices: Prices) -> tuple[Line, ...]:
+    """What learning adds to a presentation, on average; a weight update is a price list's ``synaptic_update``."""
     counts: Mapping[str, int] = costs.as_dict()
     shown = max(costs.presentations, 1)
-    lines = tuple(
-        Line(f"learning: {name.replace('_', ' ')}", counts[name] / shown, None, "pJ", None, SOURCE, "unknown")
-        for name in PRICED
-        if counts[name]
-    )
+    known = {"weight_updates": prices.synaptic_update_energy_pj}
+    return tuple(_line(name, counts[name] / shown, known.get(name, UNPUBLISHED)) for name in PRICED if counts[name])
+
+
+def _line(name: str, count: float, price: Quantity) -> Line:
+    energy = None if price.value is None else count * price.value * 1e-12
+    name = f"learning: {name.replace('_', ' ')}"
+    return Line(name, count, price.value, "pJ", energy, price.source, price.evidence)
+
+
+def with_learning(estimate: Estimate, costs: LearningCosts, prices: Prices) -> Estimate:
+    """The estimate of one presentation with what learning adds to it; what has no price leaves the totals open.
+
+    ``known_j`` takes in what has one: a lower bound that says so.
+    """
+    lines = learning_lines(costs, prices)
     if not lines:
         return estimate
     nothing = dict.fromkeys(("dynamic_j", "energy_j", "power_w", "energy_delay_js", "max_rate_hz"))
@@ -87,7 +99,8 @@ def with_learning(estimate: Estimate, costs: LearningCosts) -> Estimate:
         energy_at_rate_j=None,
         lines=(*estimate.lines, *lines),
         counts={**estimate.counts, **{line.name: line.count or 0.0 for line in lines}},
-        missing=(*estimate.missing, *(line.name for line in lines)),
+        known_j=estimate.known_j + sum(line.energy_j or 0.0 for line in lines),
+        missing=(*estimate.missing, *(line.name for line in lines if line.price is None)),
         evidence="unknown",
         notes=(*estimate.notes, "time that learning takes is not known, and not in the latency"),
     )

@@ -39,7 +39,7 @@ def adapt_record(
         "learning_rate": None if adapted.rate is None else str(adapted.rate),
         "mean_error": list(adapted.errors),
         "costs": adapted.costs.as_dict(),
-        "estimate": with_learning(before.estimate(adapted.run), adapted.costs).as_dict(),
+        "estimate": with_learning(before.estimate(adapted.run), adapted.costs, before.profile.prices).as_dict(),
     }
 
 
