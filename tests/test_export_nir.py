@@ -15,6 +15,7 @@ from test_compare import SPECIAL, data, f, small
 
 import spikeport
 from spikeport.converters.build import leaky, sequential
+from spikeport.converters.chip_network import Dense
 from spikeport.converters.network import Conv, Delay, Flatten, Input, Linear, Network, Neuron, Node, Output, Pool
 from spikeport.converters.write.chip import dequantized
 from spikeport.converters.write.nir import write_nir
@@ -90,6 +91,17 @@ def test_weights_are_the_chips_in_trained_units() -> None:
     whole = group.connectivity.weight * 2.0**group.weight_exp * 64 / scale  # type: ignore[union-attr]
     assert np.array_equal(weight, whole.astype(np.float32))
     assert np.abs(weight - net.nodes["fc"].weight).max() < 0.01  # type: ignore[union-attr]
+
+
+def test_sums_that_a_shift_takes_nothing_from_are_not_said_to_be_rounded() -> None:
+    chip = compiled(small(), data(), split="never").network
+    for factor, codes_left in ((8, set()), (1, {"sums-not-rounded"})):
+        group = chip.synapses["fc"]
+        assert isinstance(group.connectivity, Dense)
+        weight = np.arange(48).reshape(8, 6) * 2 * factor
+        moved = replace(group, connectivity=Dense(weight), weight_exp=-3)
+        found = dequantized(replace(chip, synapses={**chip.synapses, "fc": moved})).findings
+        assert codes(found) == codes_left
 
 
 def test_split_weights_are_one_map_again() -> None:

@@ -129,7 +129,13 @@ def _conv(conv: Conv2d, weight: Floats, source: Shape, target: Shape) -> Made:
 
 def unsaid(name: str, groups: Sequence[Synapses]) -> list[Finding]:
     """What a map in floats leaves out."""
-    if all(g.weight_exp >= 0 for g in groups):
+    rounded = [-g.weight_exp for g in groups if g.weight_exp < 0 and np.any(_integers(g) % (1 << -g.weight_exp))]
+    if not rounded:
         return []
-    message = f"the chip rounds its sums down to multiples of 2^{-min(g.weight_exp for g in groups)}; floats do not."
+    message = f"the chip rounds its sums down to multiples of 2^{max(rounded)}; floats do not."
     return [Finding("sums-not-rounded", "info", name, message)]
+
+
+def _integers(group: Synapses) -> Ints:
+    held = group.connectivity
+    return np.asarray(held.matrix.data if isinstance(held, Sparse) else held.weight)
