@@ -82,7 +82,7 @@ class Session:
         return {
             "case": case, "engine": who, "data": str(self.options.data), "threads": self.options.threads,
             "folder": str(self.folder / "cases" / case.replace(":", "_").replace("=", "")),
-            "least_s": 0.2 if quick else 0.5, "limit_s": 10 if quick else 60, "lava_steps": 100 if quick else 400,
+            "least_s": 0.2 if quick else 0.5, "limit_s": 10 if quick else 60, "lava_s": 1.0 if quick else 3.0,
         }  # fmt: skip
 
 
