@@ -122,6 +122,12 @@ def test_softmax_at_the_end_is_left_to_the_decoder() -> None:
     assert "softmax" in finding.message
 
 
+@pytest.mark.parametrize("kind", [nn.Softmax, nn.LogSoftmax])
+def test_softmax_over_samples_is_no_readout(kind: type[nn.Softmax]) -> None:
+    with pytest.raises(UnsupportedNodeError, match="softmax over samples or steps instead of classes"):
+        read_module(nn.Sequential(nn.Linear(4, 3), kind(0)), torch.zeros(2, 4), axes="B")
+
+
 def test_single_sample_is_enough() -> None:
     assert read_module(lenet(), torch.zeros(1, 1, 12, 12)).shapes["7"] == (20,)
 

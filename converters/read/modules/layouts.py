@@ -182,7 +182,11 @@ def _side_by_side(stack: Value) -> bool:
 def _readout(how: str) -> Handler:
     """What keeps the order of the classes and is left to the decoder."""
 
-    def handle(c: Call, input: Tensor, *args: Any, **kwargs: Any) -> Value:
+    def handle(c: Call, input: Tensor, dim: int | None = None, *args: Any, **kwargs: Any) -> Value:
+        # Without a dim torch takes the first axis of 0, 1 or 3, else the second (torch.nn.functional).
+        axis = int(input.ndim not in (0, 1, 3)) if dim is None else dim % max(input.ndim, 1)
+        if any(atom.role is not None for atoms in c.dims(input)[axis : axis + 1] for atom in atoms):
+            return unknown(c, f"{how} over samples or steps instead of classes")
         return c.make("readout", [input], {"how": how}, c.dims(input))
 
     return handle
