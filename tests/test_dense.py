@@ -116,6 +116,17 @@ def test_float32_gives_way_where_torch_may_round_it(monkeypatch: pytest.MonkeyPa
     assert found.dtype == torch.float64
 
 
+def test_float32_gives_way_when_torch_is_told_to_round_after_the_weights_were_laid_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synapses = Synapses("a->b", "a", "b", Dense(np.arange(40).reshape(4, 10) * 29 - 500))
+    products, sums = Products(synapses, CPU), np.zeros((6, 4), np.int64)
+    assert products.types == ("float32",)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    products.add(drawn(synapses, 10, 1, np.random.default_rng(0)), TILE, (0, 6), fresh=True, sums=sums)
+    assert products.types == ("float64",)
+
+
 @pytest.mark.parametrize("exponent", [0, -3])
 def test_weights_up_to_128_are_int8_with_the_opposite_sign(exponent: int) -> None:
     rng = np.random.default_rng(1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Sparse, Synapses
 from spikeport.deploy.backends.simulator.bounds import heaviest
+from spikeport.deploy.backends.simulator.dense import exact
 from spikeport.deploy.backends.simulator.dense.exact import Number, number
 from spikeport.deploy.backends.simulator.dense.maps import Map, int8_product, lay_out, without_weights
 from spikeport.deploy.backends.simulator.engine import Tile
@@ -99,7 +100,8 @@ class Products:
 
     def _map(self, index: int, payload: int) -> Map:
         found, most = self._maps[index]
-        if payload > most:
+        # Between two runs somebody may have told torch to round.
+        if payload > most or (found.dtype == torch.float32 and exact.float32_is_rounded()):
             lag = next(islice(lags(self._synapses), index, None))
             self._maps[index] = found, most = self._lay_out(lag, payload)
         return found
