@@ -33,7 +33,7 @@ class PopulationError:
         scale: chip threshold units (vth) per unit of the trained membrane potential.
         current_decay_error, membrane_decay_error: largest distance between trained decay and the chip's, per step.
         threshold_error: largest relative distance between trained threshold and the chip's.
-        bias_error: largest distance between trained bias and the chip's, in units of the threshold.
+        bias_error: largest part of a trained bias that the chip's registers cannot hold, in units of the threshold.
         u_peak, v_peak: largest abs u and v on the calibration data as a share of the 24-bit range.
         spike_agreement: spikes in common with the float network over calibration data, as a share of the larger of the
             two counts (1.0 where neither spikes), with this layer's inputs taken from the chip.

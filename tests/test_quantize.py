@@ -116,3 +116,14 @@ def test_per_neuron_parameters_survive() -> None:
     deployment = compile_network(network, "loihi2", trains(), options=CompileOptions(split="always"))
     assert deployment.network.populations["lif"].dv.shape == (20,)
     assert agreement(deployment, network, trains(seed=11)) > 0.97
+
+
+def test_what_is_added_to_cancel_weight_errors_is_no_bias_lost() -> None:
+    network, found = dense(leaky(1.0), spread=3.0), 0
+    for seed in range(4):
+        options = CompileOptions(split="never", scales=2, weight_bits=3)
+        deployment = compile_network(network, "loihi2", trains(seed), options=options)
+        found += int(deployment.network.populations["lif"].bias_mant.any())
+        assert deployment.quantization.populations["lif"].bias_error == 0.0
+        assert not [f for f in deployment.findings if f.code == "bias-rounded"]
+    assert found > 0

@@ -10,7 +10,7 @@ from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, bias
 from spikeport.converters.circuit import SIGMA_DELTA, Circuit, FloatPopulation
 from spikeport.converters.findings import Finding
 from spikeport.converters.passes.quantize.initial import WarmUp
-from spikeport.converters.passes.quantize.registers import BIAS_MAX, flat
+from spikeport.converters.passes.quantize.registers import BIAS_MAX, bias_registers, flat
 from spikeport.converters.passes.quantize.search import Candidate
 from spikeport.converters.passes.quantize.units import message_unit
 from spikeport.converters.passes.quantize.weights import WeightFormat, clipped_share, relative_error, rounding, values
@@ -70,7 +70,8 @@ def _population_error(p: FloatPopulation, candidate: Candidate) -> PopulationErr
     chip, unit = candidate.population, candidate.draft.scale
     threshold = np.abs(flat(p.threshold, p))
     kept_u, kept_v = 1 - (chip.du + DS_OFFSET) / DECAY_UNITY, 1 - chip.dv / DECAY_UNITY
-    bias_error = np.abs(bias(chip.bias_mant, chip.bias_exp) / chip.scale - flat(p.bias, p))
+    # Of the trained bias alone: what was added to it to cancel the weights' mean error is no loss.
+    bias_error = np.abs(bias(*bias_registers(flat(p.bias, p) * chip.scale)) / chip.scale - flat(p.bias, p))
     spiking = p.model != "integrator"
     # One threshold unit is what rounding may cost anyway; a threshold of 0 has no relative distance.
     reference = np.maximum(threshold, 1 / unit)
