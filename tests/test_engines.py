@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from busy_networks import busy_case, widened
 from random_networks import Case, one_core, random_case, same
 
 from spikeport.converters.chip_network import ChipNetwork, Dense, Population, Synapses
-from spikeport.deploy.backends.simulator import auto, classes, layer
+from spikeport.deploy.backends.simulator import auto, classes, layer, team
 from spikeport.deploy.backends.simulator import simulator as driver
+from spikeport.deploy.backends.simulator.dense.products import Products
 from spikeport.deploy.backends.simulator.engines import ENGINES, run_on
 from spikeport.deploy.backends.simulator.memory import Portion
 from spikeport.deploy.backends.simulator.reference import simulate
@@ -83,6 +86,34 @@ def test_threads_share_samples_or_steps_and_change_nothing(batch: int, monkeypat
         case = busy_case(seed)
         few = replace(case, inputs={n: data[:batch] for n, data in case.inputs.items()})
         assert differs(expected(few), found(few, "events")) == [], seed
+
+
+def test_torch_starts_no_threads_in_a_run_however_small_and_has_them_again_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that is forked afterwards would wait for torch's own threads, which it has not."""
+    before, seen = torch.get_num_threads(), []
+    add = Products.add
+    monkeypatch.setattr(Products, "add", lambda *args: (seen.append(torch.get_num_threads()), add(*args))[1])
+    torch.set_num_threads(2)
+    try:
+        found(busy_case(9), "dense")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
+def test_torch_that_is_loaded_in_a_run_is_calm_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = [4]
+    late = SimpleNamespace(get_num_threads=lambda: threads[-1], set_num_threads=threads.append)
+    monkeypatch.setattr(team, "_LOADED_WITH", [])
+    monkeypatch.delitem(sys.modules, "torch")
+    with team.calm():
+        monkeypatch.setitem(sys.modules, "torch", late)  # as an import would
+        team._LOADED_WITH.append(team._calmed())
+        assert threads[-1] == 1
+    assert threads[-1] == 4
 
 
 def test_registers_beyond_32_bits_are_computed_with_64() -> None:

@@ -20,6 +20,7 @@ from spikeport.deploy.backends.simulator.engine import Layer, Runner, Sums, Task
 from spikeport.deploy.backends.simulator.events.groups import ready
 from spikeport.deploy.backends.simulator.layer import LayerRunner
 from spikeport.deploy.backends.simulator.simulation import Choice
+from spikeport.deploy.backends.simulator.team import calm_torch
 from spikeport.deploy.backends.simulator.trains import Train
 
 SPARSE = 0.15
@@ -130,8 +131,7 @@ def _density(source: Train, tile: Tile, span: tuple[int, int]) -> float:
 
 def _products(synapses: Synapses) -> Sums:
     """See `Products`; torch takes its time to load."""
-    import torch
-
+    torch = calm_torch()
     from spikeport.deploy.backends.simulator.dense.products import Products
 
     return Products(synapses, torch.device("cpu"))

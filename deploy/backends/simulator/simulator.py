@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from threading import Event, Lock
 from typing import Any
@@ -22,7 +23,7 @@ from spikeport.deploy.backends.simulator.shard import Job, Program, Shard
 from spikeport.deploy.backends.simulator.simulation import Progress, Simulation
 from spikeport.deploy.backends.simulator.stop import StopRule, Watch
 from spikeport.deploy.backends.simulator.tape import Tape
-from spikeport.deploy.backends.simulator.team import ALONE, Team, workers
+from spikeport.deploy.backends.simulator.team import ALONE, Team, calm, workers
 from spikeport.deploy.consequences import Consequences
 
 WORTH_THREADS = 100_000
@@ -128,8 +129,9 @@ class Simulator:
         size = threads() if self._divided(batch * job.steps) else 1
         parts = np.array_split(np.arange(batch), max(min(batch, size), -(-batch // samples)))
         if size == 1:
-            for rows in parts:
-                Shard(self._program, job, rows, ALONE).run(done)
+            with nullcontext() if self._engine.undivided else calm():
+                for rows in parts:
+                    Shard(self._program, job, rows, ALONE).run(done)
             return
         with workers(size) as pool:
             try:

@@ -8,23 +8,48 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
+
+_LOADED_WITH: list[int] = []
+"""Threads that torch would have used, had it not been loaded by `calm_torch`."""
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """torch starts no threads of its own: ours share the work, and a process forked after torch's would hang."""
+    before = _calmed()
+    try:
+        yield
+    finally:
+        if usual := before or max(_LOADED_WITH, default=0):
+            sys.modules["torch"].set_num_threads(usual)
+
+
+def _calmed() -> int:
+    """Threads that torch used until now, 0 where it is not loaded; from now on it uses one."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return 0
+    before: int = torch.get_num_threads()
+    torch.set_num_threads(1)
+    return before
+
+
+def calm_torch() -> Any:
+    """torch, loaded if need be, within `calm`."""
+    known = "torch" in sys.modules
+    import torch
+
+    if not known:
+        _LOADED_WITH.append(_calmed())
+    return torch
 
 
 @contextmanager
 def workers(size: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool of ``size`` threads, none of which may start threads of its own in torch, where that is loaded."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        with ThreadPoolExecutor(size) as pool:
-            yield pool
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(size, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)
+    """A pool of ``size`` threads, all of them calm."""
+    with calm(), ThreadPoolExecutor(size, initializer=_calmed) as pool:
+        yield pool
 
 
 @dataclass(frozen=True)
