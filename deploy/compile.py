@@ -93,7 +93,7 @@ def compile_network(
     options = options or CompileOptions()
     profile = target if isinstance(target, Profile) else load_profile(target)
     chain = Chain(profile, progress or (lambda name: None))
-    _single_ends(network)
+    check_single_ends(network)
     codec = codec or codec_for(network)
     if isinstance(network, ChipNetwork):
         given = [("calibration data", calibration is not None), ("compile options", options != CompileOptions())]
@@ -135,7 +135,8 @@ def codec_for(network: Network | ChipNetwork, encode: str | None = None, decode:
     return Codec(parse_encoder(encode) if encode else Spikes(), parse_decoder(decode) if decode else usual)
 
 
-def _single_ends(network: Network | ChipNetwork) -> None:
+def check_single_ends(network: Network | ChipNetwork) -> None:
+    """Raises ModelError where there is more than one input or output."""
     for what, names in (("input", network.inputs), ("output", network.outputs)):
         if len(names) != 1:
             raise ModelError(

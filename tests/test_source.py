@@ -11,7 +11,8 @@ import torch
 
 import spikeport
 from spikeport.converters.build import leaky, sequential
-from spikeport.converters.network import Activation, Flatten, Linear, Network, Neuron
+from spikeport.converters.network import Activation, Edge, Flatten, Linear, Network, Neuron, Output
+from spikeport.converters.passes.infer import infer
 from spikeport.converters.read.source import kind_of_file, read
 from spikeport.converters.write.nir import write_nir
 from spikeport.deploy.cli.main import main
@@ -108,6 +109,15 @@ def test_inspect_says_every_refusal_of_the_chip_beside_what_the_model_holds(
     said = capsys.readouterr()
     assert json.loads(said.out)["is"].startswith("a conventional network; convert makes it spike")
     assert "loihi2 cannot run it: relu (Activation)" in said.err
+
+
+def test_inspect_says_that_two_outputs_cannot_be_deployed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = sequential([("lif", leaky(0.9))], (4,), 1e-3)
+    nodes = {**one.nodes, "second": Output((4,))}
+    two = infer(replace(one, nodes=nodes, edges=(*one.edges, Edge("input", "second")))).result
+    write_nir(two, tmp_path / "two.nir")
+    assert main(["inspect", str(tmp_path / "two.nir")]) == 0
+    assert "loihi2 cannot run it: the network has 2 outputs" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("command", ["compile {} --target loihi2 -o a.spk", "run {} --backend float --data {}"])

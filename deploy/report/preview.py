@@ -12,6 +12,7 @@ from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.circuit import PLAIN_SPIKES, Circuit, Connection
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Activation, MaxPool, Network, SigmaDelta
+from spikeport.deploy.compile import check_single_ends
 from spikeport.deploy.report.tables import columns
 from spikeport.errors import SpikeportError
 from spikeport.hw_profiles.profile import Profile
@@ -37,6 +38,7 @@ def preview(network: Network, profile: Profile) -> dict[str, Any]:
     chain = Chain(profile)
     try:
         circuit = chain.circuit(network, PLAIN_SPIKES)
+        check_single_ends(network)
     except SpikeportError as error:
         refused = Finding("refused", "warning", "", f"{profile.name} cannot run it: {error}")
         return {"target": profile.name, "refused": str(error), "populations": [], "findings": _said(chain, refused)}
