@@ -164,7 +164,7 @@ def _short(
         return ()
     last = points[-1]
     message = (
-        f"after {last.steps} steps the score is {last.score:.2%}, more than {options.points:g} point(s) below the "
+        f"after {last.steps} step(s) the score is {last.score:.2%}, more than {options.points:g} point(s) below the "
         f"conventional network's {original:.2%}."
     )
     advice = "Allow more --steps, try --percentile 99 or 100, or --to sigma-delta."
