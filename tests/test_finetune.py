@@ -16,7 +16,7 @@ from spikeport.deploy.backends.simulator.reference import simulate
 from spikeport.deploy.compile import CompileOptions, compile_network
 from spikeport.deploy.deployment import Deployment
 from spikeport.errors import DataError, UnsupportedOnChipError
-from spikeport.models.finetuning import TuningOptions, finetune
+from spikeport.models.finetuning import Epoch, TuningOptions, best_epoch, finetune
 from spikeport.models.finetuning.forward import Forward
 from spikeport.models.finetuning.fractions import fractions_of
 from spikeport.models.finetuning.parameters import ChipParameters, array_of
@@ -96,3 +96,8 @@ def test_labels_that_name_no_output_are_refused(compiled) -> None:
 
 def test_it_is_a_name_of_spikeport_models() -> None:
     assert models.finetune is finetune
+
+
+def test_of_epochs_that_judge_equally_right_the_surer_one_is_kept() -> None:
+    history = (Epoch(0.0, 0.9, 0.5), Epoch(0.4, 1.0, 0.3), Epoch(0.2, 1.0, 0.1), Epoch(0.1, 0.9, 0.0))
+    assert best_epoch(history) == 2

@@ -9,13 +9,13 @@ from typing import Any
 from rich.console import RenderableType
 
 from spikeport.deploy.report.tables import columns
-from spikeport.models.finetuning import Epoch
+from spikeport.models.finetuning import Epoch, best_epoch
 
 
 def finetune_record(output: Path, history: Sequence[Epoch]) -> dict[str, Any]:
     """``accuracy``: of the chip on the samples held back from learning; epoch 0 is before."""
     epochs = [{"epoch": i, "loss": e.loss, "accuracy": e.accuracy} for i, e in enumerate(history)]
-    kept = max(range(len(history)), key=lambda i: history[i].accuracy)
+    kept = best_epoch(history)
     return {"output": str(output), "kept_epoch": kept, "epochs": epochs}
 
 

@@ -96,10 +96,21 @@ class TuningOptions:
 
 @dataclass(frozen=True)
 class Epoch:
-    """``loss`` on the teaching samples; ``accuracy`` of the chip on the checked ones, after the epoch."""
+    """``loss`` on the teaching samples; ``accuracy`` and ``checked_loss`` of the chip on the others, after the epoch."""
 
     loss: float
     accuracy: float
+    checked_loss: float
+
+    @property
+    def merit(self) -> tuple[float, float]:
+        """What the best epoch has most of; few samples judge, and accuracies are often equal."""
+        return self.accuracy, -self.checked_loss
+
+
+def best_epoch(history: tuple[Epoch, ...] | list[Epoch]) -> int:
+    """The epoch whose integers are kept; 0 is before the first."""
+    return max(range(len(history)), key=lambda i: history[i].merit)
 
 
 def finetune(
@@ -152,7 +163,7 @@ def _check(network: ChipNetwork, data: NDArray[Any], labels: NDArray[np.integer]
 
 
 def _said(history: tuple[Epoch, ...]) -> Finding:
-    best = max(history, key=lambda e: e.accuracy).accuracy
+    best = history[best_epoch(history)].accuracy
     message = (
         f"weights and thresholds were fine-tuned; on the checked samples accuracy went from "
         f"{history[0].accuracy:.2%} to {best:.2%}. The quantization report describes the integers before."
@@ -182,7 +193,7 @@ class _Tuner:
         rng = np.random.default_rng(options.seed)
         teaching, checked = _parted(self._labels, rng)
         self._gain = self._spread(teaching[: options.batch])
-        history = [Epoch(float("nan"), self._accuracy(checked, options.batch))]
+        history = [Epoch(float("nan"), *self._judged(checked, options.batch))]
         best = self._parameters.network()
         groups = [
             {"params": list(self._parameters.latents), "lr": options.learning_rate},
@@ -194,8 +205,8 @@ class _Tuner:
         for epoch in range(options.epochs):
             report = None if progress is None else _after(progress, epoch * updates, options.epochs * updates)
             loss = self._epoch(rng.permutation(teaching), options.batch, optimizer, decay, report)
-            history.append(Epoch(loss, self._accuracy(checked, options.batch)))
-            if history[-1].accuracy > max(e.accuracy for e in history[:-1]):
+            history.append(Epoch(loss, *self._judged(checked, options.batch)))
+            if best_epoch(history) == len(history) - 1:
                 best = self._parameters.network()
             if _stale(history, options.patience):
                 break
@@ -238,10 +249,12 @@ class _Tuner:
         return LOGIT_SPREAD / max(spread, 1.0)
 
     @torch.no_grad()
-    def _accuracy(self, rows: NDArray[np.int64], size: int) -> float:
-        parts = [rows[i : i + size] for i in range(0, len(rows), size)]
-        right = sum(int((self._outputs(p).argmax(1).numpy() == self._labels[p]).sum()) for p in parts)
-        return right / len(rows)
+    def _judged(self, rows: NDArray[np.int64], size: int) -> tuple[float, float]:
+        """Accuracy and loss."""
+        logits = torch.cat([self._logits(rows[i : i + size]) for i in range(0, len(rows), size)])
+        labels = torch.from_numpy(self._labels[rows])
+        right = (logits.argmax(1) == labels).double().mean()
+        return float(right), float(functional.cross_entropy(logits, labels))
 
 
 def _parted(labels: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -258,5 +271,4 @@ def _after(progress: Progress, done: int, total: int) -> Callable[[int], None]:
 
 
 def _stale(history: list[Epoch], patience: int) -> bool:
-    best = max(range(len(history)), key=lambda i: history[i].accuracy)
-    return len(history) - 1 - best >= patience
+    return len(history) - 1 - best_epoch(history) >= patience
