@@ -96,7 +96,7 @@ class TuningOptions:
 
 @dataclass(frozen=True)
 class Epoch:
-    """``loss`` on the teaching samples; ``accuracy`` and ``checked_loss`` of the chip on the others, after the epoch."""
+    """``loss`` on the teaching samples; ``accuracy`` and ``checked_loss`` on the others, after the epoch."""
 
     loss: float
     accuracy: float
