@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.arithmetic import State, initial_state
 from spikeport.converters.chip_network import ChipNetwork
-from spikeport.converters.schedule import Stage, reach
+from spikeport.converters.schedule import Stage
 from spikeport.deploy.backends.simulator.bounds import sends_payloads
 from spikeport.deploy.backends.simulator.census import Census
 from spikeport.deploy.backends.simulator.classes import Span
@@ -36,6 +36,7 @@ class Program:
         stages: order of computation.
         layers, runners: by population, inputs excluded.
         census: tables for counting.
+        reach: by population, how many steps the delays behind it reach back.
     """
 
     network: ChipNetwork
@@ -43,6 +44,7 @@ class Program:
     layers: Mapping[str, Layer]
     runners: Mapping[str, Runner]
     census: Census
+    reach: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Shard:
         populations = program.network.populations
         self._states = {n: _registers(layer, len(rows)) for n, layer in program.layers.items()}
         self._trains = {
-            n: Train(len(rows), p.size, reach(program.network, n), 0, sends_payloads(p)) for n, p in populations.items()
+            n: Train(len(rows), p.size, program.reach[n], 0, sends_payloads(p)) for n, p in populations.items()
         }
 
     def run(self, done: Callable[[int], None]) -> None:

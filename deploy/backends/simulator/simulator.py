@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import ChipNetwork
 from spikeport.converters.placement import Placement
-from spikeport.converters.schedule import schedule
+from spikeport.converters.schedule import reach, schedule
 from spikeport.deploy.backends.simulator.census import Census
 from spikeport.deploy.backends.simulator.engine import Engine, EscapeError, Layer
 from spikeport.deploy.backends.simulator.memory import DEFAULT, Demand, Portion, Ways, demand, portion_for
@@ -49,12 +49,14 @@ class Simulator:
         self._neurons = sum(p.size for p in network.populations.values())
         self._wide = {n for n, p in network.populations.items() if p.model != "input" and not narrow(p)}
         self._program = self._made()
+        self._demands: dict[tuple[Any, ...], Demand] = {}
 
     def _made(self) -> Program:
         populations = self.network.populations
         layers = {n: self._layer(n) for n, p in populations.items() if p.model != "input"}
         runners = {n: self._engine.ready(layer) for n, layer in layers.items()}
-        return Program(self.network, schedule(self.network), layers, runners, self._census)
+        reaches = {n: reach(self.network, n) for n in populations}
+        return Program(self.network, schedule(self.network), layers, runners, self._census, reaches)
 
     def _layer(self, name: str) -> Layer:
         population = self.network.populations[name]
@@ -97,8 +99,11 @@ class Simulator:
 
     def demand(self, length: int, record: Collection[str], record_states: Collection[str]) -> Demand:
         """Memory that runs of ``length`` input steps need."""
-        ways = Ways(threads(), self._engine.name != "events", len(self.placement.cores), self._census.entries)
-        return demand(self.network, length, record, record_states, ways)
+        asked = (length, frozenset(record), frozenset(record_states), threads())
+        if asked not in self._demands:  # small networks take no longer to run than to look through
+            ways = Ways(threads(), self._engine.name != "events", len(self.placement.cores), self._census.entries)
+            self._demands = {asked: demand(self.network, length, record, record_states, ways)}
+        return self._demands[asked]
 
     def _run(
         self,
