@@ -5,7 +5,7 @@ Quantization-aware in the strict sense: the forward pass is the chip's, bit for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -108,7 +108,7 @@ class Epoch:
         return self.accuracy, -self.checked_loss
 
 
-def best_epoch(history: tuple[Epoch, ...] | list[Epoch]) -> int:
+def best_epoch(history: Sequence[Epoch]) -> int:
     """The epoch whose integers are kept; 0 is before the first."""
     return max(range(len(history)), key=lambda i: history[i].merit)
 
