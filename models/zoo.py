@@ -66,7 +66,7 @@ METHODS: Mapping[str, Method] = {
             data="N-MNIST and MNIST (a folder that holds nmnist.npz and mnist.npz)",
             published="N-Caltech101, VGG-SNN: 92.6 % with transfer, 79.7 % without",
             reproduced="3 seeds, 20 / 50 / 100 labelled recordings: events only 60.7 / 74.2 / 80.5 %, the full method "
-            "72.4 / 77.9 / 83.7; it aligns the domains (CKA 0.4 to 0.6), but plain pre-training wins: 78.8 / 82.7 / 84.5",
+            "72.4 / 77.9 / 83.7; it aligns them (CKA 0.4 to 0.6), but plain pre-training wins: 78.8 / 82.7 / 84.5",
             home="spikeport.models.transfer.recipe",
         ),
         Method(
@@ -76,7 +76,7 @@ METHODS: Mapping[str, Method] = {
             data="Omniglot (or pairs of N-MNIST recordings: --set set=double-digits)",
             published="Double N-MNIST, 5-way 1-shot: matches or exceeds MAML on conventional networks",
             reproduced="3 seeds, unseen alphabets, 1 / 5 shots: last layer in floats 67.7 / 85.8 %, learnt on the chip "
-            "66.9 / 85.5 (8 bits), 66.5 / 83.5 (4 bits); imprinting 69.0 / 86.2; unseen digit pairs 74.0 / 81.4 on chip",
+            "66.9 / 85.5 (8 bits), 66.5 / 83.5 (4 bits); imprinting 69.0 / 86.2; digit pairs 74.0 / 81.4 on chip",
             home="spikeport.models.meta.recipe",
         ),
         Method(
