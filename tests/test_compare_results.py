@@ -81,6 +81,11 @@ def test_membranes_are_compared_in_the_users_units() -> None:
     assert hidden.membrane_rms_before < hidden.membrane_rms
 
 
+def test_a_start_above_zero_makes_no_threshold_smaller() -> None:
+    net = small(neuron=Neuron(f(1.0), f(1.0), reset="subtract", v_init=f(0.5)))
+    assert compared(net, data(4, seed=1), effects=False).layers[0].threshold == pytest.approx(1.0)
+
+
 def test_what_the_chip_can_hold_exactly_costs_nothing() -> None:
     nodes = {"in": Input((4,)), "fc": Linear(f(np.array([[4, -2, 8, 6], [2, 6, -4, 8]]) / 8))}
     nodes |= {"lif": Neuron(f(1.0), f(1.0)), "out": Output((2,))}

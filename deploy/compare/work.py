@@ -91,7 +91,9 @@ class Work:
             return LayerTally(name, "nothing", None, self.measure)
         if cell.model in SIGMA_DELTA:
             return LayerTally(name, "changes", None, self.measure)
-        return LayerTally(name, "spikes", float(np.median(cell.threshold)), self.measure)
+        # From the reset to the threshold; one by subtraction leads down by an amount, wherever v starts.
+        distance = cell.amount if cell.model == "lif_subtract" else cell.threshold
+        return LayerTally(name, "spikes", float(np.median(distance)), self.measure)
 
     def batch_size(self, data: NDArray[Any]) -> int:
         """Samples at once, within `BUDGET`."""
