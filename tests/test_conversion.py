@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import spikeport
 from spikeport.converters.build import leaky, sequential
 from spikeport.converters.network import Activation, Edge, Network
+from spikeport.converters.passes.convert.max_pool import Treatment
 from spikeport.converters.passes.convert.operations import operations
 from spikeport.deploy.cli.main import main
 from spikeport.deploy.conversion.convert import convert
@@ -119,6 +120,14 @@ def test_falling_short_is_said_with_the_numbers() -> None:
     assert conversion.steps is None
     assert "conversion-short" in {f.code for f in conversion.findings}
     assert conversion.network.encode.startswith("current:steps=2,")
+
+
+@pytest.mark.parametrize(("treatment", "named"), [("average", True), ("exact", False)])
+def test_falling_short_with_averages_names_the_maximum_first(treatment: Treatment, named: bool) -> None:
+    options = ConvertOptions(steps=1, points=0.0, max_pool=treatment)
+    findings = convert(plain(middle=POOL), DATA, options=options).findings
+    (short,) = (f for f in findings if f.code == "conversion-short")
+    assert short.advice.startswith("Try --max-pool exact first.") == named
 
 
 def test_a_warm_up_is_not_read() -> None:

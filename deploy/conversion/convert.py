@@ -149,7 +149,7 @@ def _examined(made: Made, prepared: Prepared, exam: Exam, options: ConvertOption
         warm_up, points = 0, (Point(1, exam.score(outputs), exam.error(outputs)),)
         whole = points
         steps, encoder, decode = enough(points, wanted), made.encoder, "membrane-last"
-    findings = (*prepared.findings, *made.findings, *_short(made.to, points, original, steps, options))
+    findings = (*prepared.findings, *made.findings, *_short(made.to, points, original, steps, prepared, options))
     network = replace(made.network, encode=encoder_text(encoder), decode=decode, findings=findings)
     return Conversion(
         network, made.to, exam.measure, len(exam.data), original, points, whole, steps, warm_up,
@@ -158,7 +158,12 @@ def _examined(made: Made, prepared: Prepared, exam: Exam, options: ConvertOption
 
 
 def _short(
-    to: Target, points: tuple[Point, ...], original: float, steps: int | None, options: ConvertOptions
+    to: Target,
+    points: tuple[Point, ...],
+    original: float,
+    steps: int | None,
+    prepared: Prepared,
+    options: ConvertOptions,
 ) -> tuple[Finding, ...]:
     if steps is not None:
         return ()
@@ -170,4 +175,7 @@ def _short(
     advice = "Allow more --steps, try --percentile 99 or 100, or --to sigma-delta."
     if to == "sigma-delta":
         advice = "Lower --error."
+    if prepared.max_pools is not None and prepared.max_pools.treatment == "average":
+        # Averages that served on calibration data may not on others, and no number of steps mends that.
+        advice = f"Try --max-pool exact first. {advice}"
     return (Finding("conversion-short", "warning", "", message, advice),)
