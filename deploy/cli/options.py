@@ -34,7 +34,7 @@ Encode = Annotated[
     str | None,
     typer.Option(
         metavar="CODE",
-        help="How data become input: spikes, current, rate, latency or graded, with options, "
+        help="How data become input: spikes, current, rate, latency, graded, values or changes, with options, "
         "for example current:steps=16,low=0,high=16.",
     ),
 ]
