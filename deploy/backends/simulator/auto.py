@@ -56,6 +56,7 @@ class Either:
         density: spikes per source and step when last looked at.
         timings: by engine; seconds per row of products, and of events, if every source spiked.
         spent: seconds of work by events while products might have been faster.
+        settled: what computes every tile until sources are looked at again; None while both are tried.
     """
 
     synapses: Synapses
@@ -64,12 +65,15 @@ class Either:
     density: float = 0.0
     timings: dict[str, Timing] = field(default_factory=lambda: {"events": Timing(), "dense": Timing()})
     spent: float = 0.0
+    settled: Sums | None = None
 
     def look(self, source: Train) -> None:
         """See how many sources spike."""
         starts = source.events().starts
         steps = max(1, source.filled) * source.batch
         self.density = float(starts[:, source.filled].sum()) / (steps * source.neurons)
+        tried = all(timing.tiles > TRIES for timing in self.timings.values())
+        self.settled = self._engine(self.chosen) if tried or not self.crowded else None
 
     @property
     def crowded(self) -> bool:
@@ -90,16 +94,22 @@ class Either:
         self, source: Train, tile: Tile, span: tuple[int, int], fresh: bool, sums: NDArray[np.integer[Any]]
     ) -> None:
         """See `spikeport.deploy.backends.simulator.engine.Sums`."""
-        if not self.crowded:
-            self.events.add(source, tile, span, fresh, sums)
+        settled = self.settled  # another thread may look again meanwhile
+        if settled is not None:
+            settled.add(source, tile, span, fresh, sums)
             return
         name = self._next()
-        engine = self.products if name == "dense" and self.products is not None else self.events
+        engine = self._engine(name)
         began = thread_time()
         engine.add(source, tile, span, fresh, sums)
         seconds, rows = thread_time() - began, max(1, span[1] - span[0])
         self.timings[name].add(seconds, rows * (_density(source, tile, span) if name == "events" else 1.0))
         self.spent += seconds
+        if all(timing.tiles > TRIES for timing in self.timings.values()):
+            self.settled = self._engine(self.chosen)
+
+    def _engine(self, name: str) -> Sums:
+        return self.products if name == "dense" and self.products is not None else self.events
 
     def _next(self) -> str:
         """The engine for the next tile: the less tried one while both are tried."""
@@ -107,8 +117,7 @@ class Either:
             self.products = _products(self.synapses)
         if self.products is None:
             return "events"
-        name = min(self.timings, key=lambda n: self.timings[n].tiles)
-        return name if self.timings[name].tiles <= TRIES else self.chosen
+        return min(self.timings, key=lambda n: self.timings[n].tiles)
 
     def reason(self) -> str:
         """Why the chosen engine was chosen."""

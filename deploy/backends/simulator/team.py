@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
+
+from threadpoolctl import ThreadpoolController
 
 _LOADED_WITH: list[int] = []
 """Threads that torch would have used, had it not been loaded by `calm_torch`."""
@@ -45,10 +48,17 @@ def calm_torch() -> Any:
     return torch
 
 
+@cache
+def _blas() -> ThreadpoolController:
+    """NumPy's products, with which spikes are counted: their threads wait by spinning, on the processors that we use."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def workers(size: int) -> Iterator[ThreadPoolExecutor]:
     """A pool of ``size`` threads, all of them calm."""
-    with calm(), ThreadPoolExecutor(size, initializer=_calmed) as pool:
+    quiet = _blas().limit(limits=1, user_api="blas")
+    with calm(), quiet, ThreadPoolExecutor(size, initializer=_calmed) as pool:
         yield pool
 
 
