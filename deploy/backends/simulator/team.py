@@ -50,7 +50,7 @@ def calm_torch() -> Any:
 
 @cache
 def _blas() -> ThreadpoolController:
-    """NumPy's products, with which spikes are counted: their threads wait by spinning, on the processors that we use."""
+    """NumPy's products, with which spikes are counted: their threads wait by spinning, on processors that we use."""
     return ThreadpoolController()
 
 
