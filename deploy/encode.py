@@ -115,18 +115,47 @@ Analogue: TypeAlias = Current | Rate | Latency | Graded
 
 
 @dataclass(frozen=True)
+class Clamped:
+    """``count`` of ``size`` input values were cut to ``limit``."""
+
+    count: int
+    size: int
+    limit: str
+
+    def plus(self, other: Clamped) -> Clamped:
+        """Those of two batches."""
+        return Clamped(self.count + other.count, self.size + other.size, self.limit)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """A warning, if there are any."""
+        message = f"{self.count} of {self.size} input values were cut to {self.limit}."
+        return (Finding("input-clamped", "warning", "", message),) if self.count else ()
+
+
+NOTHING_CLAMPED = Clamped(0, 0, "")
+
+
+@dataclass(frozen=True)
 class Encoded:
     """What enters the chip.
 
     Attributes:
         spikes: (B, T, *shape) spikes or payloads; int64, or as small as the data were if `encode` was told ``narrow``.
         unit: what one unit of ``spikes`` is worth to the float network.
-        findings: values that were clamped.
+        clamped: values that were.
+        said: what else there is to say of the data.
     """
 
     spikes: NDArray[np.integer[Any]]
     unit: float
-    findings: tuple[Finding, ...] = ()
+    clamped: Clamped = NOTHING_CLAMPED
+    said: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that is to be said of this batch."""
+        return (*self.clamped.findings, *self.said)
 
     @property
     def floats(self) -> NDArray[np.float32]:
@@ -182,11 +211,10 @@ def encode(encoder: Encoder, data: NDArray[Any], shape: Shape, first: int = 0, n
         return _pass_spikes(encoder, values)
     if isinstance(encoder, Values | Changes):
         return Encoded(send(encoder, values, static=values.ndim == len(shape) + 1), unit(encoder))
-    fractions, findings = _fractions(encoder, values)
-    # Said once a run: of the batch that comes first.
-    findings = (*findings, *(_dark(encoder, values) if first == 0 else ()))
+    fractions, clamped = _fractions(encoder, values)
+    said = _dark(encoder, values) if first == 0 else ()  # once a run: of the batch that comes first
     spikes = _TABLE[type(encoder)](encoder, _over_time(encoder, fractions, shape), first)
-    return Encoded(spikes, unit(encoder), findings)
+    return Encoded(spikes, unit(encoder), clamped, said)
 
 
 def are_spikes(encoder: Encoder, data: NDArray[Any]) -> bool:
@@ -273,11 +301,11 @@ def _pass_spikes(encoder: Spikes, values: NDArray[Any]) -> Encoded:
             f"{encoder.max_spikes}; use spikes:max_spikes={int(spikes.max())} (needs graded spikes), "
             "or spikes:clamp=true to cut them"
         )
-    findings = (_clamped(over, values.size, f"{encoder.max_spikes} spikes per step"),) if over else ()
-    return Encoded(np.minimum(spikes, encoder.max_spikes), 1.0, findings)
+    clamped = Clamped(over, values.size, f"{encoder.max_spikes} spikes per step")
+    return Encoded(np.minimum(spikes, encoder.max_spikes), 1.0, clamped)
 
 
-def _fractions(encoder: Analogue, values: NDArray[Any]) -> tuple[Ints, tuple[Finding, ...]]:
+def _fractions(encoder: Analogue, values: NDArray[Any]) -> tuple[Ints, Clamped]:
     """Values as integers 0 .. 2^16; outside of [low, high] only if the encoder clamps."""
     normal = (values.astype(np.float64) - encoder.low) / (encoder.high - encoder.low)
     outside = int(((normal < 0.0) | (normal > 1.0)).sum())
@@ -286,8 +314,8 @@ def _fractions(encoder: Analogue, values: NDArray[Any]) -> tuple[Ints, tuple[Fin
             f"{outside} of {values.size} values lie outside the encoder's range {encoder.low:g} .. {encoder.high:g} "
             f"(data: {values.min():g} .. {values.max():g}); set low= and high=, or clamp=true"
         )
-    findings = (_clamped(outside, values.size, f"{encoder.low:g} .. {encoder.high:g}"),) if outside else ()
-    return np.floor(normal.clip(0.0, 1.0) * ONE + 0.5).astype(np.int64), findings
+    clamped = Clamped(outside, values.size, f"{encoder.low:g} .. {encoder.high:g}")
+    return np.floor(normal.clip(0.0, 1.0) * ONE + 0.5).astype(np.int64), clamped
 
 
 def _dark(encoder: Analogue, values: NDArray[Any]) -> tuple[Finding, ...]:
@@ -301,10 +329,6 @@ def _dark(encoder: Analogue, values: NDArray[Any]) -> tuple[Finding, ...]:
         f"the encoder's range {encoder.low:g} .. {encoder.high:g}, so hardly anything goes in."
     )
     return (Finding("input-range", "warning", "", message, "Set low= and high= to the data's own range."),)
-
-
-def _clamped(count: int, size: int, limit: str) -> Finding:
-    return Finding("input-clamped", "warning", "", f"{count} of {size} input values were cut to {limit}.")
 
 
 def _over_time(encoder: Analogue, fractions: Ints, shape: Shape) -> Ints:

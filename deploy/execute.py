@@ -20,7 +20,7 @@ from spikeport.deploy.backends.simulator.simulation import Simulation
 from spikeport.deploy.backends.simulator.simulator import threads
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.early_exit import EarlyExit, GivenSteps
-from spikeport.deploy.encode import Spikes, are_spikes, leading_axes
+from spikeport.deploy.encode import NOTHING_CLAMPED, Spikes, are_spikes, leading_axes
 from spikeport.deploy.gather import Gathered, Room
 from spikeport.deploy.run import Run
 from spikeport.errors import DataError
@@ -96,10 +96,12 @@ def execute(
     cut = _cut(deployment, data, backend, kept, DEFAULT if memory is None else memory)
     gathered = Gathered(len(data), cut.room)
     findings: list[Finding] = []
+    clamped = NOTHING_CLAMPED
     for first in range(0, len(data), cut.batch):
         part = data[first : first + cut.batch]
         encoded = deployment.codec.encode(part, network.populations[source].shape, first, narrow=True)
-        findings += encoded.findings
+        findings += encoded.said
+        clamped = encoded.clamped.plus(clamped)
         report = _share(progress, first, len(part), len(data))
         options: dict[str, Any] = {**kept, **cut.options, "progress": report}
         if stop is not None:
@@ -119,7 +121,7 @@ def execute(
         spikes={name: gathered.array("train", name) for name in names},
         backend=backend,
         input_steps=result.shape[1],
-        findings=tuple(dict.fromkeys((*findings, *_overflows(network, activity)))),
+        findings=tuple(dict.fromkeys((*clamped.findings, *findings, *_overflows(network, activity)))),
         engines=done.engines,
         memory=cut.bytes,
         steps_used=used,

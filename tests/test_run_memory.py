@@ -131,7 +131,10 @@ def test_results_that_do_not_fit_go_into_files_and_read_like_arrays() -> None:
 
 
 def test_too_little_memory_is_refused_with_both_numbers(deployed: Deployment) -> None:
-    with pytest.raises(DataError, match=r"one sample needs at least .* MiB .* allowed are 768 KiB; use fewer steps"):
+    with pytest.raises(
+        DataError,
+        match=r"one sample needs at least .* MiB .* three quarters of the memory are 768 KiB.* use fewer steps",
+    ):
         execute(deployed, digits.load_test()[0][:2], memory=1 << 20)
 
 
@@ -141,7 +144,7 @@ def test_a_backend_that_cannot_bound_its_memory_says_so(deployed: Deployment) ->
 
 
 def test_no_memory_at_all_is_too_little(deployed: Deployment) -> None:
-    with pytest.raises(DataError, match="allowed are 0 B"):
+    with pytest.raises(DataError, match="quarters of the memory are 0 B"):
         execute(deployed, digits.load_test()[0][:2], memory=0)
 
 
@@ -164,3 +167,11 @@ def test_the_batch_shrinks_before_a_run_is_refused_and_steps_fill_what_is_left()
     assert portion_for(needed, 7, steps=40, limit=limit, threads=1) == Portion(samples=2, steps=40)
     assert portion_for(needed, 7, steps=40, limit=limit, threads=3) == Portion(samples=1, steps=28)
     assert [written(size) for size in (100, 3 << 10, 5 << 29)] == ["100 B", "3 KiB", "2.5 GiB"]
+
+
+def test_values_cut_in_several_batches_are_one_warning(deployed: Deployment) -> None:
+    images = digits.load_test()[0][:130].astype(np.float32)
+    images[::2, ..., 0, 0] = 99.0
+    clamping = replace(deployed, codec=replace(deployed.codec, encoder=replace(deployed.codec.encoder, clamp=True)))
+    (said,) = [f.message for f in clamping.run(images).findings if f.code == "input-clamped"]
+    assert said == f"65 of {images.size} input values were cut to 0 .. 16."

@@ -98,8 +98,9 @@ def batch_for(needed: Demand, samples: int, most: int, limit: int) -> int:
     """
     if (least := needed.of(1, 1)) > limit:
         raise DataError(
-            f"one sample needs at least {written(least)} ({written(needed.kept)} of it for its results), allowed are "
-            f"{written(limit)}; use fewer steps, record less, or allow more memory (--memory)"
+            f"one sample needs at least {written(least)} ({written(needed.kept)} of it for its results), and three "
+            f"quarters of the memory are {written(limit)}, the rest is for results that are gathered; use fewer steps, "
+            "record less, or allow more memory (--memory)"
         )
     batch = min(most, samples)
     while needed.of(batch, 1) > limit:
