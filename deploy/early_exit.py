@@ -130,7 +130,8 @@ def parse_early_exit(text: str) -> EarlyExit:
     except ValueError:
         threshold, key = float("nan"), "?"
     if not isfinite(threshold) or key.strip() not in ("", "drain"):
-        raise DataError(f"early exit {text!r} must be written margin:0.3 or first:12, if need be with ,drain=2")
+        ways = "margin:0.3 or first:12, if need be with ,drain=2, or policy:FILE"
+        raise DataError(f"early exit {text!r} must be written {ways}")
     return EarlyExit(rule.strip(), threshold, drain)  # type: ignore[arg-type]  # checked by EarlyExit itself
 
 

@@ -295,6 +295,13 @@ def test_labels_that_name_no_output_are_refused(compiled, capsys):
         assert "labels run 0 .. 99, the network has the outputs 0 .. 2" in capsys.readouterr().err
 
 
+def test_samples_of_one_class_only_are_warned_about(compiled, capsys):
+    for size, warned in ((19, False), (20, True)):
+        np.savez("sorted.npz", input=np.zeros((size, 5, 8), np.uint8), label=np.ones(size, int))
+        assert spikeport("run model.spk --data sorted.npz") == 0
+        assert (f"all {size} samples have the label 1" in " ".join(capsys.readouterr().err.split())) is warned
+
+
 def test_several_spikes_in_a_step_are_counted_as_spikes_and_sent_as_one_message(folder, capsys):
     dialect = "rockpool:dt=1e-3"
     run = f"run model.nir --backend float --dialect {dialect} --data data.npz --record lif --save out.npz --json -"

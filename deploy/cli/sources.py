@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.converters.findings import Finding
 from spikeport.deploy.codec import Codec
 from spikeport.deploy.data import Data, load_data
 from spikeport.deploy.encode import Encoder, check_shape
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
     from spikeport.converters.chip_network import ChipNetwork
     from spikeport.converters.network import Network, Shape
     from spikeport.deploy.deployment import Deployment
+
+SUSPICIOUS = 20
+"""Samples that are hardly of one class by chance."""
 
 
 def read_model(path: Path, dialect: str | None, dt: float | None, shape: str | None = None) -> Network | ChipNetwork:
@@ -174,7 +183,15 @@ def read_data(
     data = load_data(path, split, binning)
     if encoder is not None:
         check_shape(encoder, data.input.shape, shape, data.shape)
-    return data.first(samples)
+    chosen = data.first(samples)
+    return replace(chosen, findings=(*chosen.findings, *_one_class(chosen.labels)))
+
+
+def _one_class(labels: NDArray[np.int64] | None) -> Iterator[Finding]:
+    """A warning where the labels cannot tell good answers from constant ones: most often a file sorted by class."""
+    if labels is not None and len(labels) >= SUSPICIOUS and len(np.unique(labels)) == 1:
+        message = f"all {len(labels)} samples have the label {labels[0]}, so no accuracy on them means anything."
+        yield Finding("one-class", "warning", "", message, "Shuffle the file, or take samples of every class.")
 
 
 def make_binning(bin: float, steps: int | None, sensor: str | None, counts: bool, time_unit: float) -> Binning:

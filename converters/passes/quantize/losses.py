@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from spikeport.converters.arithmetic import DECAY_UNITY, DS_OFFSET, bias
-from spikeport.converters.circuit import SIGMA_DELTA, Circuit, FloatPopulation
+from spikeport.converters.circuit import READOUTS, SIGMA_DELTA, Circuit, FloatPopulation
 from spikeport.converters.findings import Finding
 from spikeport.converters.passes.quantize.initial import WarmUp
 from spikeport.converters.passes.quantize.registers import BIAS_MAX, bias_registers, flat
@@ -164,7 +164,12 @@ def _behaviour(candidate: Candidate) -> Iterator[Finding]:
             f"u reaches {score.u_peak:.0%} and v {score.v_peak:.0%} of 24 bits."
         )
         yield Finding("state-overflow", "warning", name, message, "Lower the layer's strongest weights or biases.")
-    if score.agreement < LOW_AGREEMENT <= score.counts:
+    advice = "Try --split-weights always, more calibration samples, or fine-tuning."
+    if candidate.population.model in READOUTS | SIGMA_DELTA:
+        if score.agreement < LOW_AGREEMENT:
+            message = f"its values are {1 - score.agreement:.0%} off the trained network's on calibration data."
+            yield Finding("low-agreement", "warning", name, message, advice)
+    elif score.agreement < LOW_AGREEMENT <= score.counts:
         message = (
             f"shares {score.agreement:.0%} of its spikes with the trained network step by step on calibration data, "
             f"and {score.counts:.0%} of their numbers over all steps: enough where rates carry the answer."
@@ -172,5 +177,4 @@ def _behaviour(candidate: Candidate) -> Iterator[Finding]:
         yield Finding("other-times", "info", name, message)
     elif score.agreement < LOW_AGREEMENT:
         message = f"shares {score.agreement:.0%} of its spikes with the trained network on calibration data."
-        advice = "Try --split-weights always, more calibration samples, or fine-tuning."
         yield Finding("low-agreement", "warning", name, message, advice)
