@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from numpy.typing import NDArray
 
 from spikeport.deploy.cli import options
+
+if TYPE_CHECKING:
+    from spikeport.converters.network import Network
+    from spikeport.deploy.deployment import Deployment
+
+BATCH = 32
+"""Samples that the float network runs together: bounds the memory of its spikes."""
 
 
 def finetune_model(
@@ -21,6 +29,19 @@ def finetune_model(
     batch: Annotated[int, typer.Option(min=1, help="Samples per update.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="In steps of the weights' grid per update.")] = 0.03,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the samples.")] = 0,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="End at this accuracy on the held-back samples; the float network's if absent."
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep every finished epoch here; the same command goes on from the last. Computes in one thread.",
+        ),
+    ] = None,
     split: options.Split = None,
     samples: options.Samples = None,
     bin: options.Bin = 1e-3,
@@ -32,23 +53,41 @@ def finetune_model(
 ) -> None:
     """Train a deployment through its own integer arithmetic on labelled data, and write the better one."""
     from spikeport.deploy.cli.output import check_suffix, check_targets, progress, show, tell
-    from spikeport.deploy.cli.sources import make_binning, read_data, read_deployment, read_network
+    from spikeport.deploy.cli.sources import make_binning, read_as_compiled, read_data, read_deployment
     from spikeport.deploy.report.finetune_record import finetune_record, finetune_tables
     from spikeport.errors import DataError
-    from spikeport.models.finetuning import TuningOptions, finetune
+    from spikeport.models.finetuning import TuningOptions, finetune, parted
 
     check_targets(output, json, inputs=(model, deployed, data))
     check_suffix(output, ".spk", "--output")
-    network, deployment = read_network(model, dialect, dt), read_deployment(deployed)
+    deployment = read_deployment(deployed)
+    network = read_as_compiled(model, deployment, dialect, dt)
     shape = deployment.network.populations[deployment.network.inputs[0]].shape
     binning = make_binning(bin, steps, sensor, counts, time_unit)
     given = read_data(data, split, binning, samples, shape, deployment.codec.encoder)
     if given.labels is None:
         raise DataError(f"{data} has no labels; fine-tuning learns from them (array `label` or `labels`)")
-    choices = TuningOptions(epochs, batch, learning_rate, seed=seed)
+    if until is None:
+        _, checked = parted(given.labels, seed)
+        until = _float_accuracy(network, deployment, given.input[checked], given.labels[checked])
+    choices = TuningOptions(epochs, batch, learning_rate, seed=seed, target=until)
     with progress(f"fine-tuning on {len(given.input)} samples") as report:
-        tuned, history = finetune(network, deployment, given.input, given.labels, choices, report)
+        tuned, history = finetune(network, deployment, given.input, given.labels, choices, report, checkpoints)
     tuned.save(output)
-    tell(given.findings)
-    record = finetune_record(output, history)
+    tell((*given.findings, tuned.findings[-1]))
+    record = finetune_record(output, history, until)
     show(record, finetune_tables(record), json)
+
+
+def _float_accuracy(network: Network, deployment: Deployment, data: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Share of samples that the trained network classifies right, given and read as the deployment's codec does."""
+    import numpy as np
+
+    from spikeport.deploy.backends.float import run_float
+
+    shape, found = network.shapes[network.inputs[0]], []
+    for first in range(0, len(data), BATCH):
+        inputs = deployment.codec.encode(data[first : first + BATCH], shape, first).floats
+        output = run_float(network, inputs).outputs[network.outputs[0]]
+        found.append(deployment.codec.decode(output).classes)
+    return float(np.mean(np.concatenate(found) == labels))
