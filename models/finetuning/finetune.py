@@ -103,7 +103,7 @@ class TuningOptions:
 
     epochs: int = 5
     batch: int = 16
-    learning_rate: float = 0.03
+    learning_rate: float = 0.015
     patience: int = 3
     seed: int = 0
     target: float | None = None
