@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from numpy.typing import NDArray
 
 from spikeport.deploy.cli import options
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from spikeport.converters.network import Network
     from spikeport.deploy.deployment import Deployment
 
@@ -27,7 +28,7 @@ def finetune_model(
     dt: options.Dt = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data at most.")] = 5,
     batch: Annotated[int, typer.Option(min=1, help="Samples per update.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="In steps of the weights' grid per update.")] = 0.03,
+    learning_rate: Annotated[float, typer.Option(help="In steps of the weights' grid per update.")] = 0.015,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the samples.")] = 0,
     until: Annotated[
         float | None,
