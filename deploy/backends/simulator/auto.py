@@ -72,8 +72,7 @@ class Either:
         starts = source.events().starts
         steps = max(1, source.filled) * source.batch
         self.density = float(starts[:, source.filled].sum()) / (steps * source.neurons)
-        tried = all(timing.tiles > TRIES for timing in self.timings.values())
-        self.settled = self._engine(self.chosen) if tried or not self.crowded else None
+        self.settled = self._engine(self.chosen) if self._tried or not self.crowded else None
 
     @property
     def crowded(self) -> bool:
@@ -85,6 +84,10 @@ class Either:
         """The engine to go on with."""
         tried = self.products is not None and self.crowded
         return min(self.timings, key=self._expected) if tried else "events"
+
+    @property
+    def _tried(self) -> bool:
+        return all(timing.tiles > TRIES for timing in self.timings.values())
 
     def _expected(self, name: str) -> float:
         """Seconds per row at the density last seen."""
@@ -105,7 +108,7 @@ class Either:
         seconds, rows = thread_time() - began, max(1, span[1] - span[0])
         self.timings[name].add(seconds, rows * (_density(source, tile, span) if name == "events" else 1.0))
         self.spent += seconds
-        if all(timing.tiles > TRIES for timing in self.timings.values()):
+        if self._tried:
             self.settled = self._engine(self.chosen)
 
     def _engine(self, name: str) -> Sums:
