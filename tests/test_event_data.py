@@ -4,28 +4,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from event_recordings import aedat3, atis
 
 from spikeport.errors import BackendError, DataError
 from spikeport.models.data.event_files import read_aedat2, read_aedat3, read_aedat4, read_atis
-from spikeport.models.data.event_sets import cifar10_dvs, class_folders, dvs_gesture, shd
+from spikeport.models.data.event_sets import class_folders, dvs_gesture, every_tenth, shd
+from spikeport.models.data.recognise import event_frames
 from spikeport.models.data.recordings import Framing, Recordings
 from spikeport.models.data.samples import Parts, Samples
-from spikeport.models.data.sets import find, japanese_vowels, nmnist_frames
+from spikeport.models.data.sets import find, japanese_vowels
 from spikeport.models.data.speech import spoken_digits
 
 FIELDS = np.dtype([("x", "u1"), ("y", "u1"), ("p", "u1"), ("t", "<u4")])
-
-
-def atis(*events: tuple[int, int, int, int]) -> bytes:
-    """x, y, p, t."""
-    return b"".join(bytes([x, y, p << 7 | t >> 16, t >> 8 & 255, t & 255]) for x, y, p, t in events)
-
-
-def aedat3(*events: tuple[int, int, int, int, int], kind: int = 1, capacity: int | None = None) -> bytes:
-    """x, y, p, valid, t; one packet."""
-    body = b"".join(struct.pack("<II", x << 17 | y << 2 | p << 1 | ok, t) for x, y, p, ok, t in events)
-    count = len(events)
-    return struct.pack("<hhiiiiii", kind, 0, 8, 4, 0, count if capacity is None else capacity, count, count) + body
 
 
 def plain(events: np.ndarray) -> list[tuple[int, ...]]:
@@ -42,7 +32,7 @@ def test_dvs128_file_of_version_2_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat"
     words = struct.pack(">IIII", 100 << 8 | 27 << 1 | 1, 50, 5 << 8 | 127 << 1, 60)
     path.write_bytes(b"#!AER-DAT2.0\r\n# made by a test\r\n" + words)
-    assert plain(read_aedat2(path)) == [(27, 100, 1, 50), (127, 5, 0, 60)]
+    assert plain(read_aedat2(path)) == [(27, 100, 1, 0), (127, 5, 0, 10)]
 
 
 def test_dvs_gesture_file_skips_what_is_no_valid_polarity_event(tmp_path: Path) -> None:
@@ -89,7 +79,7 @@ def test_nmnist_folder_becomes_frames(tmp_path: Path) -> None:
             (tmp_path / part / str(digit)).mkdir(parents=True)
             content = atis((4 + digit, 6, 1, 10_000), (5, 7, 0, 290_000), (0, 0, 0, 299_999))
             (tmp_path / part / str(digit) / "00001.bin").write_bytes(content)
-    parts = nmnist_frames(tmp_path, steps=3)
+    parts = event_frames(tmp_path, steps=3).parts
     assert parts.train.frames.shape == (2, 3, 2, 17, 17)
     assert parts.test.labels.tolist() == [0, 1]
     assert [tuple(map(int, at)) for at in np.argwhere(parts.train.frames[1])] == [
@@ -99,13 +89,13 @@ def test_nmnist_folder_becomes_frames(tmp_path: Path) -> None:
     ]
 
 
-def test_cifar10_dvs_keeps_every_tenth_recording_of_a_class_for_test(tmp_path: Path) -> None:
+def test_every_tenth_recording_of_a_class_is_for_test(tmp_path: Path) -> None:
     for name in ("airplane", "cat"):
         (tmp_path / name).mkdir()
         for index in range(10):
             content = b"#!AER-DAT2.0\n" + struct.pack(">II", index << 8, 50)
             (tmp_path / name / f"{index}.aedat").write_bytes(content)
-    parts = cifar10_dvs(tmp_path, Framing(1, 1.0))
+    parts = every_tenth(tmp_path, (2, 128, 128), Framing(1, 1.0))
     assert (len(parts.train), parts.test.labels.tolist()) == (18, [0, 1])
     assert [int(np.argwhere(frame)[0][2]) for frame in parts.test.frames] == [9, 9]
 
@@ -182,6 +172,6 @@ def test_real_sets_come_with_their_splits(shared_data: Path) -> None:
     assert (vowels.train.frames.shape, vowels.test.frames.shape) == ((270, 29, 12), (370, 29, 12))
     speech = spoken_digits(shared_data, steps=16, bands=20)
     assert (speech.train.frames.shape, len(speech.test)) == ((2700, 16, 20), 300)
-    frames = nmnist_frames(shared_data, 4)
+    frames = event_frames(shared_data, 4).parts
     assert (len(frames.train), len(frames.test)) == (700, 100)
     assert set(np.unique(frames.test.frames)) == {0, 1}

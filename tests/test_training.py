@@ -138,11 +138,31 @@ def test_settings_are_checked_where_they_enter() -> None:
 
 def test_folder_of_another_training_is_refused(tmp_path: Path) -> None:
     begun = start_run(tmp_path / "run", "da-lif", TrainingConfig(), tmp_path)
+    begun.stage("net").path.touch()
     assert start_run(tmp_path / "run", "da-lif", TrainingConfig(), tmp_path) == begun
     with pytest.raises(ModelError, match=r"seed=0 \(asked for: 1\)"):
         start_run(tmp_path / "run", "da-lif", TrainingConfig(seed=1), tmp_path)
     with pytest.raises(ModelError, match="with method da-lif, not seenn"):
         start_run(tmp_path / "run", "seenn", TrainingConfig(), tmp_path)
+
+
+def test_folder_where_nothing_was_trained_yet_takes_other_settings(tmp_path: Path) -> None:
+    start_run(tmp_path / "run", "da-lif", TrainingConfig(), tmp_path / "wrong")
+    finish_run(start_run(tmp_path / "run", "seenn", TrainingConfig(seed=1), tmp_path), {"accuracy": 0.5})
+    run = open_run(tmp_path / "run", TrainingConfig)
+    assert (run.method, run.config.seed, run.data) == ("seenn", 1, tmp_path)
+    with pytest.raises(ModelError, match=r"seed=1 \(asked for: 0\)"):
+        start_run(tmp_path / "run", "seenn", TrainingConfig(), tmp_path)
+
+
+def test_setting_that_is_younger_than_a_training_counts_with_its_default(tmp_path: Path) -> None:
+    class Young(TrainingConfig):
+        added: int = 3
+
+    finish_run(start_run(tmp_path / "run", "da-lif", TrainingConfig(), tmp_path), {"accuracy": 0.5})
+    start_run(tmp_path / "run", "da-lif", Young(), tmp_path)
+    with pytest.raises(ModelError, match=r"added=3 \(asked for: 4\)"):
+        start_run(tmp_path / "run", "da-lif", Young(added=4), tmp_path)
 
 
 def test_only_finished_runs_open(tmp_path: Path) -> None:

@@ -23,13 +23,15 @@ from spikeport.models.network import neurons_of, over_time
 from spikeport.models.skips.matrix import ASC, DSC, parse_matrices, places, regular
 from spikeport.models.skips.recipe import SkipsConfig, build, rate_spikes
 
+ON_DIGITS = ((1, 8, 8), 10)
+"""Shape and classes."""
 SMALL: dict[str, Any] = {"depth": 4, "width": 10}
 QUICK: dict[str, Any] = {"depth": 3, "width": 6, "epochs": 1, "validation": 100, "batch": 256}
 
 
 def made(**settings: Any) -> tuple[torch.nn.Module, Deployment, np.ndarray]:
     """An untrained net whose batch norms have biases, on the chip, and spikes for it."""
-    net = build(SkipsConfig(**{**SMALL, **settings}))
+    net = build(SkipsConfig(**{**SMALL, **settings}), *ON_DIGITS)
     for part in net.modules():
         if isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(part.bias, -0.2, 0.8)
@@ -71,14 +73,16 @@ def test_six_layers_have_ten_places_for_skips_and_n_skip_fills_the_nearest() -> 
 
 def test_concatenation_has_weights_of_its_own_and_addition_shares_them() -> None:
     count = {
-        name: sum(p.numel() for p in without_batch_norm(build(SkipsConfig(kind=name, n_skip=n))).parameters())
+        name: sum(
+            p.numel() for p in without_batch_norm(build(SkipsConfig(kind=name, n_skip=n), *ON_DIGITS)).parameters()
+        )
         for name, n in (("dsc", 4), ("asc", 4))
     }
     assert count == {"dsc": 38410, "asc": 15370}  # 38.4k and 15.4k parameters in the trials this follows
 
 
 def test_block_computes_what_its_matrix_says() -> None:
-    net = build(SkipsConfig(depth=4, width=5, matrix="0012/0001/0000/0000")).eval()
+    net = build(SkipsConfig(depth=4, width=5, matrix="0012/0001/0000/0000"), *ON_DIGITS).eval()
     x = torch.rand(3, 64)
     first, second, third, fourth = net.block1.layers
     a = first(x)
@@ -196,6 +200,6 @@ def test_delays_are_exact_and_skips_help(shared_data: Path, tmp_path: Path) -> N
 
 
 def test_more_blocks_than_the_pixels_can_be_halved_for_are_refused() -> None:
-    assert SkipsConfig(layer="conv", blocks=4).blocks == 4
+    build(SkipsConfig(layer="conv", blocks=4), *ON_DIGITS)
     with pytest.raises(DataError, match="8 pixels cannot be halved 4 times"):
-        SkipsConfig(layer="conv", blocks=5)
+        build(SkipsConfig(layer="conv", blocks=5), *ON_DIGITS)

@@ -10,9 +10,11 @@ import torch
 from spikeport.deploy.zoo import transfer
 from spikeport.deploy.zoo.reproduction import Claim, trained
 from spikeport.errors import DataError
+from spikeport.models.data.recognise import recognise
 from spikeport.models.transfer.losses import linear_cka, sliding_probability
 from spikeport.models.transfer.net import TransferNet
-from spikeport.models.transfer.recipe import RECIPE, events_only_statistics, static_frames
+from spikeport.models.transfer.recipe import RECIPE, events_only_statistics
+from spikeport.models.transfer.static import static_frames, static_samples
 
 SMALL: dict[str, Any] = {"epochs": 4, "batch": 6, "labelled": 20, "steps": 3, "channels": 4, "hidden": 12, "images": 40}
 
@@ -45,16 +47,30 @@ def test_sliding_starts_at_never_and_ends_at_always() -> None:
 
 
 def test_static_images_are_the_same_on_both_polarities() -> None:
-    frames = static_frames(np.full((1, 28, 28), 255, np.uint8))
+    images = np.zeros((1, 34, 34), np.uint8)
+    images[0, 4:6, 8:10], images[0, 20, 20] = 255, 51
+    frames = static_frames(images, (2, 17, 17))
     assert frames.shape == (1, 2, 17, 17)
     np.testing.assert_array_equal(frames[:, 0], frames[:, 1])
-    assert frames.max() == 1.0
-    np.testing.assert_array_equal(static_frames(np.full((1, 28, 28), 255, np.uint8), negative=True), 1.0 - frames)
+    assert {tuple(map(int, at)): float(frames[0, 0][tuple(at)]) for at in np.argwhere(frames[0, 0])} == {
+        (2, 4): 1.0,
+        (10, 10): pytest.approx(0.05),
+    }
+    np.testing.assert_array_equal(static_frames(images, (2, 17, 17), negative=True), 1.0 - frames)
+
+
+def test_digits_lie_in_the_middle_of_what_the_event_sensor_saw(both_sets: Path) -> None:
+    given = static_samples(recognise(both_sets), both_sets)
+    assert given.frames.shape[1:] == (34, 34)
+    assert not given.frames[:, :3].any()
+    assert given.frames[:, 3:31, 3:31].any()
+    with pytest.raises(DataError, match=r"is one file; give a folder that holds the recordings and mnist\.npz"):
+        static_samples(recognise(both_sets), both_sets / "nmnist.npz")
 
 
 def test_statistics_of_the_deployed_branch_come_from_events_alone() -> None:
     torch.manual_seed(0)
-    net, events = TransferNet(3, 4, 12), torch.rand(8, 3, 2, 17, 17)
+    net, events = TransferNet((2, 17, 17), 3, 4, 12), torch.rand(8, 3, 2, 17, 17)
     for _ in range(3):
         net.train()
         net.domain(100 * torch.ones(8, 3, 2, 17, 17), static=True)

@@ -103,7 +103,7 @@ def deploy(
 def search_skips(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What is searched: skips.")],
     data: Annotated[
-        str, typer.Option("--data", metavar="digits|PATH", help="scikit-learn's digits, or where N-MNIST lies.")
+        str, typer.Option("--data", metavar="digits|PATH", help="scikit-learn's digits, or where event recordings lie.")
     ] = "digits",
     target: Annotated[str, typer.Option(help="Chip: a profile's name or .toml file.")] = "loihi2",
     trials: Annotated[int, typer.Option(min=1, help="In all; a search goes on where it was stopped.")] = 16,

@@ -30,6 +30,7 @@ from spikeport.deploy.zoo.skips_sweep import (
     run_of,
 )
 from spikeport.deploy.zoo.skips_trial import Candidate, Tried, attempt
+from spikeport.models.data.recognise import recognise
 from spikeport.models.skips.matrix import regular
 from spikeport.models.skips.recipe import SkipsConfig
 from spikeport.models.training.config import read_config
@@ -64,7 +65,7 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
     searches = _searches(data, folder, seeds[:SEARCH_SEEDS], step)
     step("Lava")
     checked = {variant: _with_frames(variant, seeds[0], data, folder) for variant in ("DSC n=4", "ASC n=4")}
-    tables = (*_sweep_tables(found), _search_table(searches), _front_table(searches))
+    tables = (*_sweep_tables(found, recognise(data).name), _search_table(searches), _front_table(searches))
     claims = (*_timing_claims(found), *_sweep_claims(found), *_search_claims(searches), lava_claim(checked))
     return Reproduction("skips", tuple(seeds), tables, claims)
 
@@ -102,10 +103,11 @@ _SWEEP_HEADS = {
 }
 
 
-def _sweep_tables(found: Found) -> Iterator[ResultTable]:
+def _sweep_tables(found: Found, recordings: str) -> Iterator[ResultTable]:
     for task, variants in found.items():
         rows = tuple(_sweep_row(variant, results) for variant, results in variants.items())
-        yield ResultTable(f"{task}: accuracy on samples held out; energy per sample on {TARGET}", _SWEEP_HEADS, rows)
+        title = task.replace("events", recordings)
+        yield ResultTable(f"{title}: accuracy on samples held out; energy per sample on {TARGET}", _SWEEP_HEADS, rows)
 
 
 def _sweep_row(variant: str, results: Sequence[Result]) -> dict[str, Any]:

@@ -63,12 +63,12 @@ class Search:
 
 
 def asked_for(data: str, settings: Mapping[str, Any], target: str, sampler: str, goal: str, seed: int) -> Search:
-    """A search as written on the command line: ``data`` is "digits" or where N-MNIST lies.
+    """A search as written on the command line: ``data`` is "digits" or where event recordings lie.
 
     Raises:
         DataError: a setting, sampler or goal that does not exist.
     """
-    chosen = {"validation": VALIDATION, "epochs": EPOCHS, "data_set": "digits" if data == DIGITS else "nmnist"}
+    chosen = {"validation": VALIDATION, "epochs": EPOCHS, "data_set": "digits" if data == DIGITS else "events"}
     if data != DIGITS:
         chosen |= {"steps": 10, "held_out": 250}
     return Search(Path(data), {**chosen, **settings}, target, sampler, goal, seed)

@@ -22,12 +22,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     PLAIN: {},
     **{f"{kind.upper()} n={n}": {"kind": kind, "n_skip": n} for kind in ("dsc", "asc") for n in COUNTS},
 }
-DIGITS, NMNIST = "digits, T=4", "N-MNIST, T=10"
+DIGITS, EVENTS = "digits, T=4", "events, T=10"
 TASKS: Mapping[str, Mapping[str, Any]] = {
     DIGITS: {},
-    NMNIST: {"data_set": "nmnist", "steps": 10, "epochs": 30, "held_out": 250},
+    EVENTS: {"data_set": "events", "steps": 10, "epochs": 30, "held_out": 250},
 }
-SWEPT: Mapping[str, tuple[str, ...]] = {DIGITS: tuple(VARIANTS), NMNIST: (PLAIN, "DSC n=1", "DSC n=4", "ASC n=4")}
+SWEPT: Mapping[str, tuple[str, ...]] = {DIGITS: tuple(VARIANTS), EVENTS: (PLAIN, "DSC n=1", "DSC n=4", "ASC n=4")}
 BLOCKS = "digits, T=4, convolutions"
 """Two blocks of three layers; one seed, since these cost more time."""
 _BLOCKS = {"blocks": 2, "depth": 3, "width": 8, "epochs": 15}

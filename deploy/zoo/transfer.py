@@ -15,7 +15,7 @@ from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import PRICES, Deployed, deploy_run
 from spikeport.deploy.zoo.lava_check import lava_claim
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
-from spikeport.models.transfer.recipe import samples
+from spikeport.models.transfer.recipe import events, samples
 
 MODES: Mapping[str, str] = {
     "event": "events only",
@@ -65,9 +65,10 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
                 deployed = deploy_run(run, recipe, TARGET)
                 results[condition][mode].append(_result(deployed, figures["cka"]))
                 if mode == "full" and not lava:
-                    lava = {"N-MNIST, full method": (deployed.deployment, samples(run).test.frames)}
+                    lava = {events(run).source.name: (deployed.deployment, samples(run).test.frames)}
     step("Lava")
-    tables = (*(_table(condition, found) for condition, found in results.items()), _energy(results))
+    (name,) = lava
+    tables = (*(_table(f"{name}, {condition}", found) for condition, found in results.items()), _energy(results))
     return Reproduction("transfer", tuple(seeds), tables, (*_claims(results), lava_claim(lava)))
 
 
@@ -81,7 +82,7 @@ def _spread(results: Sequence[Result], what: str) -> Spread:
     return Spread(tuple(getattr(r, what) for r in results))
 
 
-def _table(condition: str, found: Mapping[str, Sequence[Result]]) -> ResultTable:
+def _table(title: str, found: Mapping[str, Sequence[Result]]) -> ResultTable:
     rows = [
         {
             "mode": text,
@@ -91,7 +92,7 @@ def _table(condition: str, found: Mapping[str, Sequence[Result]]) -> ResultTable
         for mode, text in MODES.items()
         if mode in found
     ]
-    return ResultTable(f"N-MNIST, {condition}: accuracy on others", HEADS, tuple(rows))
+    return ResultTable(f"{title}: accuracy on others", HEADS, tuple(rows))
 
 
 def _energy(results: Results) -> ResultTable:

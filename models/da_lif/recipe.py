@@ -1,4 +1,4 @@
-"""Training of a dense network with dual adaptive neurons on N-MNIST, and of what it is compared with."""
+"""Training of a dense network with dual adaptive neurons on event recordings, and of what it is compared with."""
 
 from __future__ import annotations
 
@@ -13,29 +13,27 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from spikeport.converters.network import Network
+from spikeport.converters.network import Network, Shape
 from spikeport.errors import DataError
 from spikeport.models.batch_norm import without_batch_norm
+from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
-from spikeport.models.data.sets import nmnist_frames
 from spikeport.models.export import to_network
 from spikeport.models.network import neurons_of
 from spikeport.models.neurons import DALIF, LIF, PLIF, Integrator, PerStepDALIF, SteppedNeuron
 from spikeport.models.recipe import Recipe
 from spikeport.models.surrogate import Triangle
 from spikeport.models.training.checkpoint import read_checkpoint
-from spikeport.models.training.config import TrainingConfig
+from spikeport.models.training.config import EventConfig
 from spikeport.models.training.evaluate import accuracy
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.losses import batch_losses, batches_of, last_loss
 from spikeport.models.training.run_folder import RunFolder
 
 NeuronKind: TypeAlias = Literal["da-lif", "da-lif-sigmoid", "per-step", "plif", "lif"]
-SHAPE = (2, 17, 17)
-CLASSES = 10
 
 
-class DALIFConfig(TrainingConfig):
+class DALIFConfig(EventConfig):
     """Settings.
 
     Attributes:
@@ -45,7 +43,8 @@ class DALIFConfig(TrainingConfig):
         late: events fill only the first half of the steps, and the decision falls in the last step.
         hidden: neurons of each of the two layers.
         neuron_rate: multiplies the learning rate of what neurons learn.
-        held_out: samples for test, drawn by ``seed`` from all recordings.
+        held_out: samples for test, drawn by ``seed`` where the set has no parts of its own.
+        validation: further samples kept from training, to choose settings on.
     """
 
     neuron: NeuronKind = "da-lif"
@@ -56,6 +55,7 @@ class DALIFConfig(TrainingConfig):
     hidden: int = Field(128, ge=1)
     neuron_rate: float = Field(1.0, gt=0)
     held_out: int = Field(300, ge=1)
+    validation: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _half(self) -> DALIFConfig:
@@ -73,50 +73,67 @@ _NEURONS: Mapping[NeuronKind, Callable[[DALIFConfig], SteppedNeuron]] = {
 }
 
 
-def build(config: DALIFConfig) -> nn.Module:
-    """Dense 578-hidden-hidden-10 with batch norm, and what adds up the answer; initial weights drawn by the seed.
+def build(config: DALIFConfig, shape: Shape, classes: int) -> nn.Module:
+    """Dense inputs-hidden-hidden-classes with batch norm, and what adds up the answer; initial weights by the seed.
 
     Where the decision falls in the last step, the read-out holds that step alone, else the sum over all steps.
     """
     torch.manual_seed(config.seed)
-    inputs, neuron = torch.Size(SHAPE).numel(), _NEURONS[config.neuron]
+    inputs, neuron = torch.Size(shape).numel(), _NEURONS[config.neuron]
     layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     for number, size in ((1, inputs), (2, config.hidden)):
         layers[f"fc{number}"] = nn.Linear(size, config.hidden, bias=False)
         layers[f"norm{number}"] = nn.BatchNorm1d(config.hidden)
         layers[f"neurons{number}"] = neuron(config)
-    layers |= {"readout": nn.Linear(config.hidden, CLASSES), "sum": Integrator(0.0 if config.late else 1.0)}
+    layers |= {"readout": nn.Linear(config.hidden, classes), "sum": Integrator(0.0 if config.late else 1.0)}
     net = nn.Sequential()
     for name, layer in layers.items():
         net.add_module(name, layer)
     return net
 
 
-def samples(run: RunFolder[DALIFConfig]) -> Parts:
-    """Frames (B, steps, 2, 17, 17) of all recordings, split by the seed."""
+def events(run: RunFolder[DALIFConfig]) -> EventFrames:
+    """The recordings, in as many frames as are not silent."""
     config = run.config
-    if not config.late:
-        return nmnist_frames(run.data, config.steps).mixed(config.seed, config.held_out)
-    parts = nmnist_frames(run.data, config.steps // 2)
-    return Parts(*(_silent_end(part, config.steps) for part in (parts.train, parts.test))).mixed(
-        config.seed, config.held_out
-    )
+    return event_frames(run.data, config.steps // 2 if config.late else config.steps, config.pool, config.seconds)
+
+
+def samples(run: RunFolder[DALIFConfig]) -> Parts:
+    """Frames (B, steps, *shape); those for validation belong to neither part."""
+    parts, _ = split(run)
+    return parts
+
+
+def split(run: RunFolder[DALIFConfig]) -> tuple[Parts, Samples | None]:
+    """See `samples`; and the samples for validation, None where none were asked for."""
+    config = run.config
+    parts = events(run).divided(config.seed, config.held_out)
+    if config.late:
+        parts = Parts(*(_silent_end(part, config.steps) for part in (parts.train, parts.test)))
+    return parts.held_back(config.validation) if config.validation else (parts, None)
 
 
 def _silent_end(part: Samples, steps: int) -> Samples:
     """The same frames, then silence up to ``steps``."""
-    silence = np.zeros((len(part), steps - part.frames.shape[1], *SHAPE), part.frames.dtype)
+    count, given, *shape = part.frames.shape
+    silence = np.zeros((count, steps - given, *shape), part.frames.dtype)
     return replace(part, frames=np.concatenate([part.frames, silence], axis=1))
 
 
 def train(run: RunFolder[DALIFConfig], watch: Watch) -> Figures:
-    """Accuracy on the samples held out, and what the neurons learnt."""
-    config, parts = run.config, samples(run)
-    net = build(config)
+    """Accuracy on the samples held out and on those for validation, and what the neurons learnt."""
+    config, (parts, validation) = run.config, split(run)
+    net = _new(run)
     scale = 1.0 if config.late else 1.0 / config.steps
     losses = batch_losses(net, parts.train, config.batch, partial(last_loss, scale=scale))
     fit(net, losses, config, batches_of(parts.train, config.batch), run.stage("net"), watch, partial(_rate, config))
-    return {"accuracy": accuracy(net, parts.test, "membrane-last"), **_learnt(net)}
+    chosen_by = {} if validation is None else {"validation": accuracy(net, validation, "membrane-last")}
+    return {"accuracy": accuracy(net, parts.test, "membrane-last"), **chosen_by, **_learnt(net)}
+
+
+def _new(run: RunFolder[DALIFConfig]) -> nn.Module:
+    given = events(run)
+    return build(run.config, given.shape, given.source.classes)
 
 
 def _rate(config: DALIFConfig, parameter: str) -> float:
@@ -136,7 +153,7 @@ def _learnt(net: nn.Module) -> Figures:
 
 def trained(run: RunFolder[DALIFConfig]) -> nn.Module:
     """The net of a finished run."""
-    net = build(run.config)
+    net = _new(run)
     read_checkpoint(run.stage("net").path, net)
     return net.eval()
 
@@ -147,7 +164,7 @@ def network(run: RunFolder[DALIFConfig]) -> Network:
     Raises:
         UnsupportedOnChipError: neurons whose constants change from step to step.
     """
-    return to_network(without_batch_norm(trained(run)), SHAPE)
+    return to_network(without_batch_norm(trained(run)), events(run).shape)
 
 
 RECIPE = Recipe(DALIFConfig, train, network, samples, "membrane-last")

@@ -5,12 +5,15 @@ Every size a file declares is checked against what follows before anything is re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.converters.network import Shape
 from spikeport.errors import BackendError, DataError
 
 Events: TypeAlias = NDArray[Any]
@@ -37,14 +40,15 @@ def read_atis(path: Path) -> Events:
 def read_aedat2(path: Path) -> Events:
     """``.aedat`` version 2 of a DVS128 (CIFAR10-DVS): big-endian pairs of address and time in µs.
 
-    Address: bit 0 polarity, bits 1..7 column, bits 8..14 row, as stored (jAER's viewer mirrors the columns).
+    Times count from the first event, since the camera's clock runs on between recordings. Address: bit 0 polarity, bits
+    1..7 column, bits 8..14 row, as stored (jAER's viewer mirrors the columns).
     Source: jAER's ``DVS128`` extractor.
     """
     data = _body(path, b"#!AER-DAT2")
     if len(data) % 8:
         raise DataError(f"{path} has {len(data)} bytes of events, which are no whole events of 8")
     address, time = np.frombuffer(data, ">u4").reshape(-1, 2).T.astype(np.int64)
-    return _events(path, address >> 1 & 0x7F, address >> 8 & 0x7F, address & 1, time)
+    return _events(path, address >> 1 & 0x7F, address >> 8 & 0x7F, address & 1, _from_zero(time))
 
 
 def read_aedat3(path: Path) -> Events:
@@ -80,6 +84,24 @@ def read_aedat4(path: Path) -> Events:
     Raises:
         BackendError: the package aedat is not installed.
     """
+    with _aedat4(path) as (decoder, stream):
+        packets = [p["events"] for p in decoder if p["stream_id"] == stream and "events" in p]
+    if not packets:
+        raise DataError(f"{path} holds no events")
+    events = np.concatenate(packets)
+    return _events(path, events["x"], events["y"], events["on"], _from_zero(events["t"].astype(np.int64)))
+
+
+def aedat4_sensor(path: Path) -> Shape:
+    """(polarities, height, width) of the camera, as the file says; raises as `read_aedat4`."""
+    with _aedat4(path) as (decoder, stream):
+        camera = decoder.id_to_stream()[stream]
+        return 2, int(camera["height"]), int(camera["width"])
+
+
+@contextmanager
+def _aedat4(path: Path) -> Iterator[tuple[Any, int]]:
+    """The decoder of a file, and its first stream of events."""
     try:
         import aedat
     except ImportError as error:
@@ -89,14 +111,20 @@ def read_aedat4(path: Path) -> Events:
     try:
         decoder = aedat.Decoder(path)
         streams = sorted(key for key, stream in decoder.id_to_stream().items() if stream["type"] == "events")
-        packets = [p["events"] for p in decoder if streams and p["stream_id"] == streams[0] and "events" in p]
+        if not streams:
+            raise DataError(f"{path} holds no stream of events")
+        yield decoder, streams[0]
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} cannot be read as .aedat4: {error}") from error
-    if not packets:
-        raise DataError(f"{path} holds no events")
-    events = np.concatenate(packets)
-    time = events["t"].astype(np.int64)
-    return _events(path, events["x"], events["y"], events["on"], time - time.min())
+    except BaseException as error:
+        # What the decoder's Rust code raises where it gives up on a damaged file, and cannot be imported by name.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise DataError(f"{path} cannot be read as .aedat4, the file may be damaged: {error}") from error
+
+
+def _from_zero(time: NDArray[np.int64]) -> NDArray[np.int64]:
+    return time - time.min() if len(time) else time
 
 
 def _bytes(path: Path) -> bytes:

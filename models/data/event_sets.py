@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -17,32 +17,58 @@ from spikeport.models.data.samples import Parts
 
 DVS128: Shape = (2, 128, 128)
 SHD_CHANNELS = 700
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 READERS: Mapping[str, Callable[[Path], Events]] = {".bin": read_atis, ".aedat": read_aedat2, ".aedat4": read_aedat4}
 
 
-def class_folders(folder: Path, sensor: Shape) -> Iterator[Recordings]:
-    """One folder per class, named so that their order is that of the classes; recordings in the formats of `READERS`.
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The folders in ``folder`` that hold recordings in the formats of `READERS`, sorted: the classes."""
+    inside = sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    return tuple(part.name for part in inside if next(_recordings_in(part), None) is not None)
+
+
+def class_folders(folder: Path, sensor: Shape, names: Sequence[str] = ()) -> Iterator[Recordings]:
+    """One folder per class, recordings in the formats of `READERS` in it.
 
     That is how N-MNIST (``Train/0/00002.bin``), N-Caltech101 and CIFAR10-DVS come.
 
+    Args:
+        folder: that holds the folders.
+        sensor: (polarities, height, width).
+        names: of the classes, in order; default: `class_names` of the folder.
+
     Raises:
-        DataError: no such folder, no recordings in it, or one that cannot be read.
+        DataError: no recordings there, or one that cannot be read.
     """
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
     found = False
-    for label, part in enumerate(classes):
-        for path in sorted(entry for entry in part.iterdir() if entry.suffix in READERS):
+    for label, name in enumerate(names or class_names(folder)):
+        for path in sorted(_recordings_in(folder / name)):
             found = True
             yield Recordings.single(_some(path, READERS[path.suffix](path)), label, sensor)
     if not found:
         raise DataError(f"{folder} holds no folders of classes with {', '.join(READERS)} files")
 
 
-def cifar10_dvs(folder: Path, framing: Framing) -> Parts:
-    """CIFAR10-DVS (Li et al. 2017, Frontiers in Neuroscience 11:309); every tenth recording of a class for test."""
-    both = frames_of(class_folders(folder, DVS128), framing)
+def _recordings_in(folder: Path) -> Iterator[Path]:
+    return (entry for entry in folder.iterdir() if entry.suffix in READERS) if folder.is_dir() else iter(())
+
+
+def every_tenth(folder: Path, sensor: Shape, framing: Framing, names: Sequence[str] = ()) -> Parts:
+    """Folders of classes as `class_folders` takes them; every tenth recording of a class for test.
+
+    Raises:
+        DataError: no class has ten recordings.
+    """
+    both = frames_of(class_folders(folder, sensor, names), framing)
     place = np.concatenate([np.arange(count) for count in np.bincount(both.labels)])
+    if not (place == 9).any():
+        raise DataError(f"{folder}: every tenth recording of a class is for test, and no class has ten")
     return Parts(both.take(place % 10 != 9), both.take(place % 10 == 9))
+
+
+def cifar10_dvs(folder: Path, framing: Framing) -> Parts:
+    """CIFAR10-DVS (Li et al. 2017, Frontiers in Neuroscience 11:309), which has no split of its own."""
+    return every_tenth(folder, DVS128, framing, CIFAR10)
 
 
 def dvs_gesture(folder: Path, framing: Framing) -> Parts:
@@ -103,6 +129,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def train_and_test(folder: Path, sensor: Shape, framing: Framing) -> Parts:
-    """A folder with ``Train`` and ``Test``, each as `class_folders` takes it (N-MNIST)."""
-    train, test = (frames_of(class_folders(folder / part, sensor), framing) for part in ("Train", "Test"))
+    """A folder with ``Train`` and ``Test``, each as `class_folders` takes it, with the same classes (N-MNIST)."""
+    names = class_names(folder / "Train")
+    train, test = (frames_of(class_folders(folder / part, sensor, names), framing) for part in ("Train", "Test"))
     return Parts(train, test)

@@ -13,6 +13,7 @@ from spikeport.converters.findings import Finding
 from spikeport.converters.network import Shape
 from spikeport.errors import DataError
 from spikeport.models.data.events import Binning, bin_events
+from spikeport.models.data.npz import MAX_BYTES
 from spikeport.models.data.samples import Samples
 
 CHUNK = 500
@@ -74,15 +75,18 @@ def frames_of(recordings: Iterable[Recordings], framing: Framing) -> Samples:
     """Frames of recordings that come one group after another, so that all events need never lie in memory at once.
 
     Raises:
-        DataError: no recordings, a pool that does not divide the sensor, or what `bin_events` refuses.
+        DataError: no recordings, a pool that does not divide the sensor, frames above 8 GiB, or what `bin_events`
+            refuses.
     """
     parts: list[NDArray[Any]] = []
     labels: list[NDArray[np.int64]] = []
-    late = total = 0
+    late = total = size = 0
     for group in recordings:
         binning = Binning(framing.seconds / framing.steps, framing.steps, group.sensor, framing.counts, group.time_unit)
         dense, _ = bin_events(group.events, group.offsets, binning)
         parts.append(_pooled(dense, framing))
+        if (size := size + parts[-1].nbytes) > MAX_BYTES:
+            raise DataError(f"frames of these recordings take over {MAX_BYTES} bytes; pool more, or take fewer steps")
         labels.append(group.labels)
         late += int((group.events["t"] * group.time_unit >= framing.seconds).sum())
         total += len(group.events)

@@ -61,3 +61,17 @@ class Parts:
         order = np.random.default_rng(seed).permutation(len(labels))
         both = Samples(frames, labels, tuple(dict.fromkeys((*self.train.findings, *self.test.findings))))
         return Parts(both.take(order[test:]), both.take(order[:test]))
+
+    def shuffled(self, seed: int) -> Parts:
+        """The samples to learn from in another order: files come sorted by class, and the first may be held back."""
+        return Parts(self.train.take(np.random.default_rng(seed).permutation(len(self.train))), self.test)
+
+    def held_back(self, count: int) -> tuple[Parts, Samples]:
+        """The parts without the first ``count`` samples to learn from, and those.
+
+        Raises:
+            DataError: none would be left.
+        """
+        if count >= len(self.train):
+            raise DataError(f"{count} samples to hold back, and only {len(self.train)} to learn from; hold back fewer")
+        return Parts(self.train.take(slice(count, None)), self.test), self.train.take(slice(count))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import DataError
-from spikeport.models.data.event_sets import train_and_test
 from spikeport.models.data.npz import Archive
-from spikeport.models.data.recordings import Framing, Recordings
+from spikeport.models.data.recordings import Recordings
 from spikeport.models.data.samples import Parts, Samples
 
 NMNIST_SENSOR = (2, 34, 34)
 NMNIST_SECONDS = 0.3
 """Three saccades of 100 ms: Orchard et al. 2015, Frontiers in Neuroscience 9:437."""
+
+CIFAR_RECORD = 1 + 3 * 32 * 32
+"""Bytes of one image of CIFAR-10's binary version: its label, then red, green and blue, row by row."""
 
 
 def find(path: Path, *names: str) -> Path:
@@ -53,22 +54,6 @@ def _recordings(archive: Archive, part: str) -> Recordings:
     return Recordings(events, offsets.astype(np.int64), labels.astype(np.int64), NMNIST_SENSOR)
 
 
-@lru_cache(maxsize=4)
-def nmnist_frames(path: Path, steps: int, pool: int = 2, counts: bool = False) -> Parts:
-    """N-MNIST as frames (B, steps, 2, 34 / pool, 34 / pool) over its 300 ms; read-only, since they are kept.
-
-    ``path``: as `nmnist` takes it, or the folder with ``Train`` and ``Test`` that its authors distribute.
-    """
-    framing = Framing(steps, NMNIST_SECONDS, (pool, pool), counts)
-    if (path / "Train").is_dir():
-        parts = train_and_test(path, NMNIST_SENSOR, framing)
-    else:
-        parts = Parts(*(part.frames(framing) for part in nmnist(path)))
-    for part in (parts.train, parts.test):
-        part.frames.flags.writeable = False
-    return parts
-
-
 def mnist(path: Path) -> Parts:
     """MNIST digits (LeCun et al.): images (B, 28, 28) uint8 of ``mnist.npz``."""
     archive = Archive(find(path, "mnist.npz"))
@@ -76,6 +61,34 @@ def mnist(path: Path) -> Parts:
         Samples(array(archive, part), array(archive, f"{part}_y").astype(np.int64)) for part in ("train", "test")
     )
     return Parts(train, test)
+
+
+def cifar10(path: Path) -> Parts:
+    """CIFAR-10 (Krizhevsky 2009), the binary version: images (B, 32, 32, 3) uint8.
+
+    Args:
+        path: a folder that holds ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin`` at any depth.
+
+    Raises:
+        DataError: not found, or no whole records of a label and 3 x 32 x 32 bytes.
+    """
+    home = find(path, "data_batch_1.bin").parent
+    train = [_cifar_batch(home / f"data_batch_{number}.bin") for number in range(1, 6)]
+    return Parts(
+        Samples(np.concatenate([s.frames for s in train]), np.concatenate([s.labels for s in train])),
+        _cifar_batch(home / "test_batch.bin"),
+    )
+
+
+def _cifar_batch(path: Path) -> Samples:
+    try:
+        raw = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not len(raw) or len(raw) % CIFAR_RECORD or raw[::CIFAR_RECORD].max() > 9:
+        raise DataError(f"{path} is no batch of CIFAR-10: no whole records of a label 0..9 and 3 x 32 x 32 bytes")
+    records = raw.reshape(-1, CIFAR_RECORD)
+    return Samples(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), records[:, 0].astype(np.int64))
 
 
 def japanese_vowels(path: Path) -> Parts:

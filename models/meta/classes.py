@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import DataError
-from spikeport.models.data.sets import nmnist_frames, omniglot
+from spikeport.models.data.recognise import event_frames
+from spikeport.models.data.sets import omniglot
 
 Frames: TypeAlias = NDArray[np.uint8]
 
@@ -92,15 +93,18 @@ def double_digit_classes(path: Path, steps: int, seed: int, held_back: bool = Fa
     data.) Within a number no recording stands twice in the same place, or queries would be half known.
 
     Args:
-        path: as `spikeport.models.data.sets.nmnist_frames` takes it; its own parts are put together.
+        path: where N-MNIST lies (`spikeport.models.data.recognise`); its own parts are put together.
         steps: T over the recordings' 300 ms.
         seed: of the split.
         held_back: whether numbers and recordings to choose settings on are kept from learning.
 
     Raises:
-        DataError: fewer than 3 x `PAIRS` recordings of a digit.
+        DataError: other recordings, or fewer than 3 x `PAIRS` of a digit.
     """
-    both, rng = nmnist_frames(path, steps), np.random.default_rng(seed)
+    found, rng = event_frames(path, steps), np.random.default_rng(seed)
+    if found.source.name != "N-MNIST":
+        raise DataError(f"two-digit numbers are made of N-MNIST recordings; {path} holds {found.source.name}")
+    both = found.parts
     frames = np.concatenate([both.train.frames, both.test.frames])
     labels = np.concatenate([both.train.labels, both.test.labels])
     if (fewest := int(np.bincount(labels, minlength=10).min())) < 3 * PAIRS:

@@ -12,35 +12,33 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from spikeport.converters.network import Network
+from spikeport.converters.network import Network, Shape
 from spikeport.errors import DataError
+from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
-from spikeport.models.data.sets import nmnist_frames
 from spikeport.models.export import to_network
 from spikeport.models.neurons import LIF, Integrator
 from spikeport.models.recipe import Recipe
-from spikeport.models.seenn.policy import Policy, policy_losses
+from spikeport.models.seenn.policy import Policy, policy_losses, read_policy
 from spikeport.models.surrogate import Triangle
 from spikeport.models.training.checkpoint import read_checkpoint
-from spikeport.models.training.config import TrainingConfig
+from spikeport.models.training.config import EventConfig
 from spikeport.models.training.evaluate import accuracy, outputs
 from spikeport.models.training.fit import Figures, Stage, Watch, fit
 from spikeport.models.training.losses import batch_losses, batches_of, tet_loss
 from spikeport.models.training.run_folder import RunFolder
 
-SHAPE = (2, 17, 17)
-CLASSES = 10
 PENALTIES = (1.0, 5.0, 20.0)
 """The paper's beta, what a wrong answer costs a policy: each gives one point of its curve."""
 
 
-class SEENNConfig(TrainingConfig):
+class SEENNConfig(EventConfig):
     """Settings.
 
     Attributes:
         steps: T.
         hidden: neurons of the hidden layer.
-        held_out: samples for test, drawn by ``seed`` from all recordings.
+        held_out: samples for test, drawn by ``seed`` where the set has no parts of its own.
         calibration: samples held back from learning, on which exit thresholds are chosen.
         folds: parts into which the learning samples fall for the policy: what a network gets right is asked on samples
             it has not seen, or it would be right at once on all of them.
@@ -65,32 +63,36 @@ class SEENNParts:
     test: Samples
 
 
-def build(config: SEENNConfig, seed: int) -> nn.Module:
-    """578-hidden-10; the output is the running sum of the logits."""
+def build(config: SEENNConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
+    """Dense inputs-hidden-classes; the output is the running sum of the logits. Initial weights drawn by ``seed``."""
     torch.manual_seed(seed)
-    inputs = torch.Size(SHAPE).numel()
+    inputs = torch.Size(shape).numel()
     net = nn.Sequential()
     for name, layer in (
         ("flatten", nn.Flatten()),
         ("fc", nn.Linear(inputs, config.hidden)),
         ("lif", LIF(0.5, 1.0, surrogate=Triangle())),
-        ("readout", nn.Linear(config.hidden, CLASSES)),
+        ("readout", nn.Linear(config.hidden, classes)),
         ("sum", Integrator()),
     ):
         net.add_module(name, layer)
     return net
 
 
+def events(run: RunFolder[SEENNConfig]) -> EventFrames:
+    """The recordings in frames."""
+    return event_frames(run.data, run.config.steps, run.config.pool, run.config.seconds)
+
+
 def parts(run: RunFolder[SEENNConfig]) -> SEENNParts:
-    """Frames (B, steps, 2, 17, 17), split by the seed."""
+    """Frames (B, steps, *shape), split by the seed."""
     config = run.config
-    both = nmnist_frames(run.data, config.steps).mixed(config.seed, config.held_out)
+    both = events(run).divided(config.seed, config.held_out)
     if len(both.train) - config.calibration < config.folds:
         kept = f"calibration={config.calibration} of {len(both.train)} samples"
         raise DataError(f"{kept} leaves too few to learn from in {config.folds} folds")
-    return SEENNParts(
-        both.train.take(slice(config.calibration, None)), both.train.take(slice(config.calibration)), both.test
-    )
+    learnt, calibration = both.held_back(config.calibration)
+    return SEENNParts(learnt.train, calibration, learnt.test)
 
 
 def samples(run: RunFolder[SEENNConfig]) -> Parts:
@@ -109,10 +111,15 @@ def train(run: RunFolder[SEENNConfig], watch: Watch) -> Figures:
 
 
 def _fitted(run: RunFolder[SEENNConfig], stage: str, learnt: Samples, seed: int, watch: Watch) -> nn.Module:
-    net = build(run.config, seed)
+    net = _new(run, seed)
     losses = batch_losses(net, learnt, run.config.batch, _prefix_loss)
     fit(net, losses, run.config, batches_of(learnt, run.config.batch), run.stage(stage), watch)
     return net.eval()
+
+
+def _new(run: RunFolder[SEENNConfig], seed: int) -> nn.Module:
+    given = events(run)
+    return build(run.config, given.shape, given.source.classes, seed)
 
 
 def _prefix_loss(sums: Tensor, labels: Tensor) -> Tensor:
@@ -129,7 +136,8 @@ def _fit_policies(run: RunFolder[SEENNConfig], learnt: Samples, watch: Watch) ->
         correct[unseen] = right_after(outputs(net, learnt.frames[unseen]), learnt.labels[unseen])
     setting = config.model_copy(update={"epochs": config.policy_epochs, "learning_rate": 1e-3})
     for penalty in PENALTIES:
-        policy = new_policy(config)
+        torch.manual_seed(config.seed)
+        policy = Policy(learnt.frames[0, 0].size, config.steps)
         losses = policy_losses(policy, learnt.frames[:, 0], correct, config.batch, penalty)
         fit(policy, losses, setting, batches_of(learnt, config.batch), _policy_stage(run, penalty), watch)
 
@@ -143,9 +151,9 @@ def fold_networks(run: RunFolder[SEENNConfig]) -> Iterator[tuple[Network, Sample
     """The network of each fold of a finished run, and the samples it has not seen."""
     learnt = parts(run).train
     for k, unseen in enumerate(_folds(learnt, run.config)):
-        net = build(run.config, run.config.seed)
+        net = _new(run, run.config.seed)
         read_checkpoint(run.stage(f"fold{k}").path, net)
-        yield to_network(net.eval(), SHAPE), learnt.take(unseen)
+        yield to_network(net.eval(), events(run).shape), learnt.take(unseen)
 
 
 def _policy_stage(run: RunFolder[SEENNConfig], penalty: float) -> Stage:
@@ -157,30 +165,21 @@ def right_after(sums: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> N
     return np.asarray(sums.argmax(-1) == labels[:, None])
 
 
-def new_policy(config: SEENNConfig) -> Policy:
-    """A policy with its first weights."""
-    torch.manual_seed(config.seed)
-    return Policy(torch.Size(SHAPE).numel(), config.steps)
-
-
 def trained(run: RunFolder[SEENNConfig]) -> nn.Module:
     """The net of a finished run."""
-    net = build(run.config, run.config.seed)
+    net = _new(run, run.config.seed)
     read_checkpoint(run.stage("net").path, net)
     return net.eval()
 
 
 def trained_policy(run: RunFolder[SEENNConfig], penalty: float) -> Policy:
     """One of the policies of a finished run."""
-    policy = new_policy(run.config)
-    read_checkpoint(_policy_stage(run, penalty).path, policy)
-    policy.eval()
-    return policy
+    return read_policy(_policy_stage(run, penalty).path)
 
 
 def network(run: RunFolder[SEENNConfig]) -> Network:
     """What is deployed: the running sums are an integrator's membrane."""
-    return to_network(trained(run), SHAPE)
+    return to_network(trained(run), events(run).shape)
 
 
 RECIPE = Recipe(SEENNConfig, train, network, samples, "membrane-last")

@@ -1,8 +1,8 @@
-"""Training of a chain of spiking layers with skips, on scikit-learn's digits or N-MNIST."""
+"""Training of a chain of spiking layers with skips, on scikit-learn's digits or event recordings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -15,8 +15,8 @@ from torch import nn
 from spikeport.converters.network import Network, Shape
 from spikeport.errors import DataError
 from spikeport.models.batch_norm import without_batch_norm
+from spikeport.models.data.recognise import event_frames
 from spikeport.models.data.samples import Parts, Samples
-from spikeport.models.data.sets import nmnist_frames
 from spikeport.models.digits import load_test, load_train
 from spikeport.models.export import to_network
 from spikeport.models.network import neurons_of, over_time, spikes_of
@@ -25,24 +25,24 @@ from spikeport.models.recipe import Recipe
 from spikeport.models.skips.blocks import LayerKind, SkipBlock
 from spikeport.models.skips.matrix import Kind, SkipMatrix, parse_matrices, regular
 from spikeport.models.training.checkpoint import read_checkpoint
-from spikeport.models.training.config import TrainingConfig
+from spikeport.models.training.config import EventConfig
 from spikeport.models.training.evaluate import accuracy
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.losses import batch_losses, batches_of, last_loss
 from spikeport.models.training.run_folder import RunFolder
 
-DataSet = Literal["digits", "nmnist"]
-SHAPES: Mapping[DataSet, Shape] = {"digits": (1, 8, 8), "nmnist": (2, 17, 17)}
-CLASSES = 10
+DataSet = Literal["digits", "events"]
+DIGITS_SHAPE: Shape = (1, 8, 8)
+DIGITS = 10
 WHITE = 16
 """The brightest pixel of scikit-learn's digits."""
 
 
-class SkipsConfig(TrainingConfig):
+class SkipsConfig(EventConfig):
     """Settings.
 
     Attributes:
-        data_set: "digits" come with scikit-learn and need no file; "nmnist" is read from the data given.
+        data_set: "digits" come with scikit-learn and need no file; "events" are read from the data given.
         steps: T.
         layer: what the blocks consist of.
         matrix: skips, as `spikeport.models.skips.matrix.parse_matrices` reads them; "" for ``kind`` and ``n_skip``.
@@ -50,7 +50,7 @@ class SkipsConfig(TrainingConfig):
         blocks, depth: blocks, with pooling between them, and layers of each; a given matrix must agree.
         width: neurons or channels of each layer.
         decay: of all neurons.
-        held_out: samples for test, drawn by ``seed``.
+        held_out: samples for test, drawn by ``seed`` where the set has no parts of its own.
         validation: further samples kept from training, for a search to look at.
     """
 
@@ -82,16 +82,20 @@ class SkipsConfig(TrainingConfig):
             raise DataError(f"matrices for blocks of {depths} layers; depth={self.depth}, blocks={self.blocks}")
         if self.layer == "dense" and self.blocks > 1:
             raise DataError(f"blocks={self.blocks}: dense layers make one block, nothing is pooled between them")
-        side = min(SHAPES[self.data_set][1:])
-        if not side >> (self.blocks - 1):
-            raise DataError(f"blocks={self.blocks}: {side} pixels cannot be halved {self.blocks - 1} times")
         return self
 
 
-def build(config: SkipsConfig) -> nn.Module:
-    """The blocks and a read-out that adds up the answer; initial weights drawn by the seed."""
+def build(config: SkipsConfig, shape: Shape, classes: int) -> nn.Module:
+    """The blocks and a read-out that adds up the answer; initial weights drawn by the seed.
+
+    Raises:
+        DataError: frames too small for so many blocks.
+    """
     torch.manual_seed(config.seed)
-    channels, height, width = SHAPES[config.data_set]
+    channels, height, width = shape
+    if not min(height, width) >> (config.blocks - 1):
+        side = min(height, width)
+        raise DataError(f"blocks={config.blocks}: {side} pixels cannot be halved {config.blocks - 1} times")
     net = nn.Sequential()
     if config.layer == "dense":
         net.add_module("flatten", nn.Flatten())
@@ -105,14 +109,31 @@ def build(config: SkipsConfig) -> nn.Module:
         channels = config.width
     if config.layer != "dense":
         net.add_module("flatten", nn.Flatten())
-    net.add_module("readout", nn.Linear(channels * height * width, CLASSES))
+    net.add_module("readout", nn.Linear(channels * height * width, classes))
     net.add_module("sum", Integrator())
     return net
 
 
-def _digits(run: RunFolder[SkipsConfig]) -> Parts:
-    steps = run.config.steps
-    return Parts(*(Samples(rate_spikes(images, steps), labels) for images, labels in (load_train(), load_test())))
+@dataclass(frozen=True)
+class _Task:
+    """What is learnt: samples, split by the seed, with frames of a shape, of so many classes."""
+
+    parts: Parts
+    shape: Shape
+    classes: int
+
+
+def _digits(config: SkipsConfig) -> _Task:
+    parts = (Samples(rate_spikes(images, config.steps), labels) for images, labels in (load_train(), load_test()))
+    return _Task(Parts(*parts).mixed(config.seed, config.held_out), DIGITS_SHAPE, DIGITS)
+
+
+def _task(run: RunFolder[SkipsConfig]) -> _Task:
+    config = run.config
+    if config.data_set == "digits":
+        return _digits(config)
+    given = event_frames(run.data, config.steps, config.pool, config.seconds)
+    return _Task(given.divided(config.seed, config.held_out), given.shape, given.source.classes)
 
 
 def rate_spikes(images: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
@@ -120,12 +141,6 @@ def rate_spikes(images: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
     times = np.arange(steps + 1).reshape(1, -1, 1, 1, 1)
     so_far = (2 * images.astype(np.int64)[:, None] * times + WHITE) // (2 * WHITE)
     return np.diff(so_far, axis=1).astype(np.uint8)
-
-
-_SETS: Mapping[DataSet, Callable[[RunFolder[SkipsConfig]], Parts]] = {
-    "digits": _digits,
-    "nmnist": lambda run: nmnist_frames(run.data, run.config.steps),
-}
 
 
 def samples(run: RunFolder[SkipsConfig]) -> Parts:
@@ -136,20 +151,14 @@ def samples(run: RunFolder[SkipsConfig]) -> Parts:
 
 def split(run: RunFolder[SkipsConfig]) -> tuple[Parts, Samples]:
     """See `samples`; and the samples for validation, which are those for test where none were asked for."""
-    config = run.config
-    parts = _SETS[config.data_set](run).mixed(config.seed, config.held_out)
-    if not config.validation:
-        return parts, parts.test
-    if config.validation >= len(parts.train):
-        raise DataError(f"validation={config.validation}: only {len(parts.train)} samples are left to learn from")
-    kept, learnt = slice(config.validation), slice(config.validation, None)
-    return Parts(parts.train.take(learnt), parts.test), parts.train.take(kept)
+    parts = _task(run).parts
+    return parts.held_back(run.config.validation) if run.config.validation else (parts, parts.test)
 
 
 def train(run: RunFolder[SkipsConfig], watch: Watch) -> Figures:
     """Accuracy on both held-out parts, mean firing rate on the samples for validation, and the number of weights."""
     config, (parts, validation) = run.config, split(run)
-    net = build(config)
+    net = _new(run)
     losses = batch_losses(net, parts.train, config.batch, partial(last_loss, scale=1.0 / config.steps))
     fit(net, losses, config, batches_of(parts.train, config.batch), run.stage("net"), watch)
     return {
@@ -158,6 +167,11 @@ def train(run: RunFolder[SkipsConfig], watch: Watch) -> Figures:
         "rate": mean_rate(net, validation),
         "parameters": float(sum(p.numel() for p in without_batch_norm(net).parameters())),
     }
+
+
+def _new(run: RunFolder[SkipsConfig]) -> nn.Module:
+    task = _task(run)
+    return build(run.config, task.shape, task.classes)
 
 
 def mean_rate(net: nn.Module, judged: Samples) -> float:
@@ -171,14 +185,14 @@ def mean_rate(net: nn.Module, judged: Samples) -> float:
 
 def trained(run: RunFolder[SkipsConfig]) -> nn.Module:
     """The net of a finished run."""
-    net = build(run.config)
+    net = _new(run)
     read_checkpoint(run.stage("net").path, net)
     return net.eval()
 
 
 def network(run: RunFolder[SkipsConfig]) -> Network:
     """What is deployed."""
-    return to_network(without_batch_norm(trained(run)), SHAPES[run.config.data_set])
+    return to_network(without_batch_norm(trained(run)), _task(run).shape)
 
 
 RECIPE = Recipe(SkipsConfig, train, network, samples, "membrane-last")

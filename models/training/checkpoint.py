@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from spikeport.converters.write.atomic import atomic_write
 from spikeport.errors import ModelError
-from spikeport.models.training.config import TrainingConfig
+from spikeport.models.training.config import TrainingConfig, differences
 
 RECORD = "spikeport"
 FORMAT = 1
@@ -64,18 +64,15 @@ def read_checkpoint(
     if version != FORMAT:
         raise ModelError(f"{path} has format {version}, this version reads {FORMAT}")
     if config is not None:
-        _same_settings(path, checkpoint.config, config.model_dump())
+        _same_settings(path, checkpoint.config, config)
     _load(path, module, tensors)
     if optimizer is not None:
         _load_optimizer(optimizer, tensors)
     return checkpoint
 
 
-def _same_settings(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    # What was saved went through JSON, where tuples are lists.
-    asked = json.loads(json.dumps(asked))
-    if other := [name for name in sorted({*saved, *asked}) if saved.get(name) != asked.get(name)]:
-        found = ", ".join(f"{name}={saved.get(name)} (asked for: {asked.get(name)})" for name in other)
+def _same_settings(path: Path, saved: Mapping[str, Any], asked: TrainingConfig) -> None:
+    if found := differences(asked, saved):
         raise ModelError(f"{path} is of a training with {found}; use the same settings, or another folder")
 
 

@@ -36,6 +36,29 @@ class TrainingConfig(BaseModel):
     clip: float | None = Field(None, gt=0)
 
 
+class EventConfig(TrainingConfig):
+    """A training on recordings of an event sensor, in whatever set `spikeport.models.data.recognise` finds.
+
+    Attributes:
+        pool: pixels a side that become one; None: as is usual for the set.
+        seconds: of every recording that the time steps span; None: as is usual for the set.
+    """
+
+    pool: int | None = Field(None, ge=1)
+    seconds: float | None = Field(None, gt=0)
+
+
+def differences(config: TrainingConfig, saved: Mapping[str, Any]) -> str:
+    """Settings that are not the ``saved`` ones (plain JSON values), in words; "" where there are none.
+
+    A setting that did not exist when they were saved counts with its default.
+    """
+    asked, default = config.model_dump(mode="json"), type(config).model_validate({}).model_dump(mode="json")
+    before = {**default, **saved}
+    other = [name for name in sorted({*before, *asked}) if before.get(name) != asked.get(name)]
+    return ", ".join(f"{name}={before.get(name)} (asked for: {asked.get(name)})" for name in other)
+
+
 def read_config(kind: type[Config], values: Mapping[str, Any]) -> Config:
     """Settings from plain values; numbers may come as text.
 

@@ -11,7 +11,7 @@ from typing import Any, Generic
 
 from spikeport.converters.write.atomic import atomic_write
 from spikeport.errors import ModelError, OutputError
-from spikeport.models.training.config import Config, read_config
+from spikeport.models.training.config import Config, differences, read_config
 from spikeport.models.training.fit import Figures, Stage
 
 RECORD = "run.json"
@@ -41,21 +41,27 @@ class RunFolder(Generic[Config]):
 def start_run(path: Path, method: str, config: Config, data: Path) -> RunFolder[Config]:
     """A new folder, or one that was begun with the same method, settings and data.
 
+    A folder where nothing was trained yet, because the settings or data were wrong, is begun anew.
+
     Raises:
         ModelError: the folder holds another training.
         OutputError: it cannot be made.
     """
     run = RunFolder(path, method, config, data.resolve())
-    asked = {"format": FORMAT, "method": method, "config": config.model_dump(mode="json"), "data": str(run.data)}
-    if (path / RECORD).exists():
-        _same(path, read_record(path), asked)
+    if (path / RECORD).exists() and (found := read_record(path)) and _begun(path, found):
+        _same(run, found)
         return run
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error
+    asked = {"format": FORMAT, "method": method, "config": config.model_dump(mode="json"), "data": str(run.data)}
     _write(path, asked | {"versions": {name: version(name) for name in ("spikeport", "torch", "numpy")}})
     return run
+
+
+def _begun(path: Path, record: Mapping[str, Any]) -> bool:
+    return "figures" in record or any(path.glob("*.safetensors"))
 
 
 def finish_run(run: RunFolder[Any], figures: Figures) -> None:
@@ -92,16 +98,12 @@ def open_run(path: Path, kind: type[Config], data: Path | None = None) -> RunFol
     return RunFolder(path, record["method"], read_config(kind, record["config"]), data or Path(record["data"]))
 
 
-def _same(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    for what in ("method", "data"):
-        if found[what] != asked[what]:
-            raise ModelError(
-                f"{path} holds a training with {what} {found[what]}, not {asked[what]}; use another folder"
-            )
-    names = sorted({*found["config"], *asked["config"]})
-    if other := [n for n in names if found["config"].get(n) != asked["config"].get(n)]:
-        saved = ", ".join(f"{n}={found['config'].get(n)} (asked for: {asked['config'].get(n)})" for n in other)
-        raise ModelError(f"{path} holds a training with {saved}; use the same settings, or another folder")
+def _same(run: RunFolder[Any], found: Mapping[str, Any]) -> None:
+    for what, asked in (("method", run.method), ("data", str(run.data))):
+        if found[what] != asked:
+            raise ModelError(f"{run.path} holds a training with {what} {found[what]}, not {asked}; use another folder")
+    if other := differences(run.config, found["config"]):
+        raise ModelError(f"{run.path} holds a training with {other}; use the same settings, or another folder")
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

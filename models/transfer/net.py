@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spikeport.converters.network import Shape
+from spikeport.errors import DataError
 from spikeport.models.network import over_time
 from spikeport.models.neurons import LIF, Integrator
 from spikeport.models.surrogate import Triangle
 
-SHAPE = (2, 17, 17)
 CLASSES = 10
 VTH = 0.5
 
@@ -20,16 +21,23 @@ def neuron() -> LIF:
 
 
 class TransferNet(nn.Module):
-    """2-C16-AP2-C32-AP2-FC, unpadded (17, 15, 7, 5, 2 pixels wide), and two heads.
+    """C16-AP2-C32-AP2-FC, unpadded (N-MNIST: 17, 15, 7, 5, 2 pixels wide), and two heads.
 
-    ``eta`` (T,): the learnt coefficients of the alignment, which start at 1.
+    ``shape``: of a frame, (polarities, height, width). ``eta`` (T,): the learnt coefficients of the alignment, which
+    start at 1.
+
+    Raises:
+        DataError: frames too small for that.
     """
 
-    def __init__(self, steps: int, channels: int, hidden: int) -> None:
+    def __init__(self, shape: Shape, steps: int, channels: int, hidden: int) -> None:
         super().__init__()
+        height, width = (((side - 2) // 2 - 2) // 2 for side in shape[1:])
+        if min(height, width) < 1:
+            raise DataError(f"frames of {shape[1]} x {shape[2]} pixels are too small for two convolutions; pool fewer")
         self.features, self.last = nn.Sequential(), neuron()
         for name, layer in (
-            ("conv1", nn.Conv2d(SHAPE[0], channels, 3, bias=False)),
+            ("conv1", nn.Conv2d(shape[0], channels, 3, bias=False)),
             ("norm1", nn.BatchNorm2d(channels)),
             ("lif1", neuron()),
             ("pool1", nn.AvgPool2d(2)),
@@ -38,7 +46,7 @@ class TransferNet(nn.Module):
             ("lif2", neuron()),
             ("pool2", nn.AvgPool2d(2)),
             ("flatten", nn.Flatten()),
-            ("fc", nn.Linear(2 * channels * 4, hidden)),
+            ("fc", nn.Linear(2 * channels * height * width, hidden)),
             ("lif3", self.last),
         ):
             self.features.add_module(name, layer)
@@ -46,7 +54,7 @@ class TransferNet(nn.Module):
         self.eta = nn.Parameter(torch.ones(steps))
 
     def domain(self, frames: Tensor, static: bool) -> tuple[Tensor, Tensor]:
-        """Logits of every step (B, T, classes) and last hidden membranes (B, T, F) for frames (B, T, 2, 17, 17)."""
+        """Logits of every step (B, T, classes) and last hidden membranes (B, T, F) for frames (B, T, *shape)."""
         self.last.watched = True
         spikes = over_time(self.features, frames)
         self.last.watched = False

@@ -11,28 +11,30 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from spikeport.converters.network import Network
 from spikeport.errors import DataError
 from spikeport.models.batch_norm import without_batch_norm
+from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
-from spikeport.models.data.sets import find, mnist, nmnist_frames
 from spikeport.models.export import to_network
 from spikeport.models.network import over_time
 from spikeport.models.recipe import Recipe
 from spikeport.models.training.checkpoint import read_checkpoint
-from spikeport.models.training.config import TrainingConfig
+from spikeport.models.training.config import EventConfig
 from spikeport.models.training.evaluate import accuracy
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.run_folder import RunFolder
 from spikeport.models.transfer.losses import alignment_losses, linear_cka, sliding_probability, step_losses
-from spikeport.models.transfer.net import SHAPE, VTH, TransferNet
+from spikeport.models.transfer.net import CLASSES, VTH, TransferNet
+from spikeport.models.transfer.static import static_frames, static_samples
 
+MORE = 400
+"""Recordings beyond the test part that are judged, where the set has no parts of its own."""
 Mode: TypeAlias = Literal["event", "finetune", "joint", "full"]
 
 
-class TransferConfig(TrainingConfig):
+class TransferConfig(EventConfig):
     """Settings; an "epoch" is one batch.
 
     Attributes:
@@ -63,7 +65,7 @@ class TransferConfig(TrainingConfig):
 
 @dataclass(frozen=True)
 class _Given:
-    """Labelled recordings (B, T, 2, 17, 17) and static images (N, 2, 17, 17) in [0, 1], as tensors, by class."""
+    """Labelled recordings (B, T, *shape) and static images (N, *shape) in [0, 1], as tensors, by class."""
 
     events: Tensor
     event_labels: Tensor
@@ -73,59 +75,65 @@ class _Given:
 
 def samples(run: RunFolder[TransferConfig]) -> Parts:
     """The labelled recordings, and every recording of the test part."""
-    return labelled(run, nmnist_frames(run.data, run.config.steps))
+    return labelled(run, events(run))
 
 
-def labelled(run: RunFolder[TransferConfig], both: Parts) -> Parts:
-    """As many recordings per class as the settings say, drawn by the seed; all others are the test."""
-    everything = both.mixed(run.config.seed, len(both.test))
-    fewest, each = int(np.bincount(everything.train.labels, minlength=10).min()), run.config.labelled // 10
+def events(run: RunFolder[TransferConfig]) -> EventFrames:
+    """The recordings in frames."""
+    return event_frames(run.data, run.config.steps, run.config.pool, run.config.seconds)
+
+
+def labelled(run: RunFolder[TransferConfig], given: EventFrames) -> Parts:
+    """As many recordings per class as the settings say, drawn by the seed, to learn from.
+
+    Judged is the set's own test part, or where it has none as many as that and up to `MORE` others.
+    """
+    everything = given.divided(run.config.seed, len(given.parts.test))
+    fewest, each = int(np.bincount(everything.train.labels, minlength=CLASSES).min()), run.config.labelled // CLASSES
     if fewest < each:
         raise DataError(f"labelled={run.config.labelled}: of one class there are {fewest} recordings, not {each}")
     rows = _first_per_class(everything.train.labels, each)
+    learnt = everything.train.take(rows)
+    if given.source.own_split:
+        return Parts(learnt, everything.test)
     rest = np.setdiff1d(np.arange(len(everything.train)), rows)
-    test = _joined(everything.test, everything.train.take(rest[:400]))
-    return Parts(everything.train.take(rows), test)
+    return Parts(learnt, _joined(everything.test, everything.train.take(rest[:MORE])))
 
 
 def _joined(one: Samples, other: Samples) -> Samples:
-    return Samples(np.concatenate([one.frames, other.frames]), np.concatenate([one.labels, other.labels]))
+    frames, labels = (np.concatenate([getattr(one, what), getattr(other, what)]) for what in ("frames", "labels"))
+    return Samples(frames, labels, one.findings)
 
 
 def _first_per_class(labels: NDArray[np.int64], each: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[:each] for c in np.unique(labels)]))
 
 
-def static_frames(images: NDArray[np.uint8], negative: bool = False) -> NDArray[np.float32]:
-    """MNIST images (N, 28, 28) as the V channel on both polarities: (N, 2, 17, 17) in [0, 1], at N-MNIST's scale."""
-    padded = functional.pad(torch.from_numpy(images.astype(np.float32) / 255.0), (3, 3, 3, 3))
-    pooled = functional.avg_pool2d(padded[:, None], 2)
-    return (1.0 - pooled if negative else pooled).expand(-1, *SHAPE).numpy()
-
-
 def _given(run: RunFolder[TransferConfig]) -> _Given:
-    learnt = samples(run).train
-    everything = mnist(find(run.data, "mnist.npz")).train
+    recordings, learnt = events(run), samples(run).train
+    everything = static_samples(recordings.source, run.data)
     drawn = np.random.default_rng(run.config.seed).permutation(len(everything))[: run.config.images]
-    digits = everything.take(drawn)
+    pictures = everything.take(drawn)
     frames, labels = learnt.tensors()
-    of_class = tuple(torch.from_numpy(np.flatnonzero(digits.labels == c)) for c in range(10))
-    return _Given(frames, labels, torch.from_numpy(static_frames(digits.frames, run.config.negative)), of_class)
+    of_class = tuple(torch.from_numpy(np.flatnonzero(pictures.labels == c)) for c in range(CLASSES))
+    images = static_frames(pictures.frames, recordings.shape, run.config.negative)
+    return _Given(frames, labels, torch.from_numpy(images), of_class)
 
 
 def train(run: RunFolder[TransferConfig], watch: Watch) -> Figures:
     """Accuracy on recordings not learnt from, and how alike both domains' features are."""
     config, given = run.config, _given(run)
-    net = _new(config)
+    net = _new(run)
     fit(net, _LOSSES[config.mode](net, given, config), config, 1, run.stage("net"), watch)
     events_only_statistics(net, given.events)
     test = samples(run).test
     return {"accuracy": accuracy(net.event_branch(), test, "membrane-last"), "cka": _likeness(net, test, given)}
 
 
-def _new(config: TransferConfig) -> TransferNet:
+def _new(run: RunFolder[TransferConfig]) -> TransferNet:
+    config = run.config
     torch.manual_seed(config.seed)
-    return TransferNet(config.steps, config.channels, config.hidden)
+    return TransferNet(events(run).shape, config.steps, config.channels, config.hidden)
 
 
 def _events(given: _Given, size: int) -> tuple[Tensor, Tensor]:
@@ -136,7 +144,7 @@ def _events(given: _Given, size: int) -> tuple[Tensor, Tensor]:
 def _partners(given: _Given, labels: Tensor, steps: int) -> Tensor:
     """A random static image of each label's class, the same in every step."""
     rows = [given.of_class[int(c)][torch.randint(len(given.of_class[int(c)]), ())] for c in labels]
-    return given.images[torch.stack(rows)][:, None].expand(-1, steps, *SHAPE)
+    return given.images[torch.stack(rows)][:, None].expand(-1, steps, *given.images.shape[1:])
 
 
 def _event(net: TransferNet, given: _Given, config: TransferConfig) -> Callable[[int], Iterator[Tensor]]:
@@ -155,7 +163,7 @@ def _finetune(net: TransferNet, given: _Given, config: TransferConfig) -> Callab
         if 2 * done >= config.epochs:
             yield from events(done)
             return
-        labels = torch.randint(10, (config.batch,))
+        labels = torch.randint(CLASSES, (config.batch,))
         yield step_losses(net.domain(_partners(given, labels, config.steps), static=False)[0], labels, VTH).mean()
 
     return epoch
@@ -224,7 +232,7 @@ def _likeness(net: TransferNet, test: Samples, given: _Given) -> float:
 
 def trained(run: RunFolder[TransferConfig]) -> TransferNet:
     """The net of a finished run."""
-    net = _new(run.config)
+    net = _new(run)
     read_checkpoint(run.stage("net").path, net)
     events_only_statistics(net, samples(run).train.tensors()[0])
     return net.eval()
@@ -232,7 +240,7 @@ def trained(run: RunFolder[TransferConfig]) -> TransferNet:
 
 def network(run: RunFolder[TransferConfig]) -> Network:
     """The event branch, batch norm in its weights; no static head."""
-    return to_network(without_batch_norm(trained(run).event_branch()), SHAPE)
+    return to_network(without_batch_norm(trained(run).event_branch()), events(run).shape)
 
 
 RECIPE = Recipe(TransferConfig, train, network, samples, "membrane-last")

@@ -1,0 +1,214 @@
+"""Which set of event recordings lies at a path, and its frames: what the zoo's methods take for ``--data``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+from spikeport.converters.findings import Finding
+from spikeport.converters.network import Shape
+from spikeport.errors import DataError
+from spikeport.models.data import event_sets
+from spikeport.models.data.event_files import aedat4_sensor
+from spikeport.models.data.recordings import Framing
+from spikeport.models.data.samples import Parts
+from spikeport.models.data.sets import NMNIST_SECONDS, NMNIST_SENSOR, nmnist
+
+ATIS: Shape = (2, 180, 240)
+"""The part of the sensor that N-Caltech101 was recorded with (Orchard et al. 2015)."""
+FORMS = (
+    "nmnist.npz; N-MNIST's Train and Test; DVS128 Gesture's trials_to_train.txt and trials_to_test.txt; "
+    "shd_train.h5 and shd_test.h5; CIFAR10-DVS's ten folders; or one folder per class with .bin (ATIS), .aedat "
+    "(DVS128, version 2) or .aedat4 recordings, in Train and Test or not"
+)
+
+
+@dataclass(frozen=True)
+class EventSet:
+    """A set of event recordings that was found.
+
+    Attributes:
+        name: as its authors call it, or the folder's.
+        classes: how many there are.
+        sensor: (polarities, height, width).
+        pool: pixels a side that become one, unless somebody asks for others; of a sensor of one row, along that row.
+        seconds: of a recording that are used, unless somebody asks for others; None: nobody but the user can know.
+        own_split: whether its parts for training and test are kept. Else both are put together and split by a seed.
+        read: its parts in frames.
+    """
+
+    name: str
+    classes: int
+    sensor: Shape
+    pool: int
+    seconds: float | None
+    own_split: bool
+    read: Callable[[Framing], Parts]
+
+    def framing(self, steps: int, pool: int | None, seconds: float | None) -> Framing:
+        """How its events become frames; None: as is usual for the set.
+
+        Raises:
+            DataError: the seconds are not known.
+        """
+        side, span = pool or self.pool, seconds or self.seconds
+        if span is None:
+            raise DataError(f"{self.name}: how long its recordings last is not known; say so with --set seconds=...")
+        return Framing(steps, span, (1 if self.sensor[1] == 1 else side, side))
+
+
+@dataclass(frozen=True)
+class EventFrames:
+    """Frames of a set; read-only, since they are kept.
+
+    Attributes:
+        source: the set.
+        parts: with frames (B, steps, *shape).
+    """
+
+    source: EventSet
+    parts: Parts
+
+    @property
+    def shape(self) -> Shape:
+        """Of one frame: (polarities, height, width)."""
+        return tuple(self.parts.train.frames.shape[2:])
+
+    def divided(self, seed: int, held_out: int) -> Parts:
+        """Parts for training and test.
+
+        A set with a split of its own keeps it, and the seed draws the order of what is learnt from. Of any other
+        ``held_out`` samples are drawn for test.
+        """
+        if not self.source.own_split:
+            return self.parts.mixed(seed, held_out)
+        parts = self.parts.shuffled(seed)
+        return replace(parts, test=replace(parts.test, findings=(*parts.test.findings, self._own_split())))
+
+    def _own_split(self) -> Finding:
+        learnt, judged = len(self.parts.train), len(self.parts.test)
+        text = f"{self.source.name} keeps its own parts: {learnt} samples to learn from, {judged} for test."
+        return Finding("own-split", "info", "", f"{text} The setting held_out has no effect.")
+
+
+@lru_cache(maxsize=4)
+def event_frames(path: Path, steps: int, pool: int | None = None, seconds: float | None = None) -> EventFrames:
+    """Frames of the set at ``path``, 1 where at least one event fell.
+
+    Args:
+        path: see `recognise`.
+        steps: T.
+        pool: pixels a side that become one; None: as is usual for the set.
+        seconds: that T steps span together; None: as is usual for the set.
+
+    Raises:
+        DataError: nothing there, or it cannot be read.
+    """
+    found = recognise(path)
+    parts = found.read(found.framing(steps, pool, seconds))
+    for part in (parts.train, parts.test):
+        part.frames.flags.writeable = False
+        if part.labels.min() < 0 or part.labels.max() >= found.classes:
+            reach = f"labels from {part.labels.min()} to {part.labels.max()}"
+            raise DataError(f"{path}: {found.name} has {found.classes} classes, but {reach}")
+    return EventFrames(found, parts)
+
+
+def recognise(path: Path) -> EventSet:
+    """The set of event recordings at ``path``, told by what lies there, not by its name.
+
+    Args:
+        path: in one of the `FORMS`, or a folder that holds one of the named sets at any depth.
+
+    Raises:
+        DataError: none, or more than one.
+    """
+    if path.is_file() and path.suffix != ".npz":
+        raise DataError(f"{path}: the only file that is a set is nmnist.npz; of others give the folder: {FORMS}")
+    if path.is_file():
+        return _nmnist_archive(path)
+    homes = [(kind, home) for kind in _NAMED for home in kind.homes(path)]
+    if len(homes) > 1:
+        listed = ", ".join(str(home) for _, home in homes)
+        raise DataError(f"{path} holds more than one set of recordings: {listed}; give the path of one")
+    if homes:
+        ((kind, home),) = homes
+        return kind.build(home)
+    if (own := _class_folders(path)) is not None:
+        return own
+    raise DataError(f"{path} holds no event recordings in a form that is known: {FORMS}")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A set that is told by ``marks``, patterns that all match in its home; ``build`` takes the home."""
+
+    marks: tuple[str, ...]
+    build: Callable[[Path], EventSet]
+
+    def homes(self, path: Path) -> list[Path]:
+        """Every folder in ``path`` with all the marks."""
+        depth = len(Path(self.marks[0]).parts)
+        found = sorted({entry.parents[depth - 1] for entry in path.rglob(self.marks[0])})
+        return [home for home in found if all(any(home.glob(mark)) for mark in self.marks)]
+
+
+def _nmnist_archive(path: Path) -> EventSet:
+    """The few recordings of ``nmnist.npz``; its test part is too small to tell much, so both are put together."""
+
+    def read(framing: Framing) -> Parts:
+        train, test = nmnist(path)
+        return Parts(train.frames(framing), test.frames(framing))
+
+    return EventSet("N-MNIST", 10, NMNIST_SENSOR, 2, NMNIST_SECONDS, False, read)
+
+
+def _nmnist_folders(home: Path) -> EventSet:
+    read = partial(event_sets.train_and_test, home, NMNIST_SENSOR)
+    names = event_sets.class_names(home / "Train")
+    return EventSet("N-MNIST", len(names), NMNIST_SENSOR, 2, NMNIST_SECONDS, True, read)
+
+
+def _class_folders(home: Path) -> EventSet | None:
+    """N-Caltech101, or recordings of the user's own: folders of classes, in ``Train`` and ``Test`` or not."""
+    split = event_sets.class_names(home / "Train")
+    if not (names := split or event_sets.class_names(home)):
+        return None
+    sensor, pool, seconds = _camera(home / "Train" if split else home, names)
+    read = partial(event_sets.train_and_test if split else event_sets.every_tenth, home, sensor)
+    return EventSet(home.resolve().name, len(names), sensor, pool, seconds, True, read)
+
+
+def _camera(folder: Path, names: tuple[str, ...]) -> tuple[Shape, int, float | None]:
+    """Sensor, usual pooling and usual length of folders of classes, by their first recording."""
+    first = min(entry for entry in (folder / names[0]).iterdir() if entry.suffix in event_sets.READERS)
+    if first.suffix == ".aedat4":
+        return aedat4_sensor(first), 1, None
+    return (ATIS, 6, NMNIST_SECONDS) if first.suffix == ".bin" else (event_sets.DVS128, 4, None)
+
+
+_NAMED = (
+    _Named(("nmnist.npz",), lambda home: _nmnist_archive(home / "nmnist.npz")),
+    _Named(("Train/0/*.bin", "Test/0/*.bin"), _nmnist_folders),
+    _Named(
+        ("trials_to_train.txt", "trials_to_test.txt"),
+        # Amir et al. 2017: a gesture lasts about 6 s.
+        lambda home: EventSet(
+            "DVS128 Gesture", 11, event_sets.DVS128, 4, 6.0, True, partial(event_sets.dvs_gesture, home)
+        ),
+    ),
+    _Named(
+        ("shd_train.h5", "shd_test.h5"),
+        # Cramer et al. 2020: the longest recording takes 1.4 s, most less than 1 s.
+        lambda home: EventSet("SHD", 20, (1, 1, event_sets.SHD_CHANNELS), 5, 1.0, True, partial(event_sets.shd, home)),
+    ),
+    _Named(
+        tuple(f"{name}/*.aedat" for name in event_sets.CIFAR10),
+        # Recordings last 1.2 to 1.3 s.
+        lambda home: EventSet(
+            "CIFAR10-DVS", 10, event_sets.DVS128, 4, 1.2, True, partial(event_sets.cifar10_dvs, home)
+        ),
+    ),
+)

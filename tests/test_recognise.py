@@ -1,0 +1,185 @@
+"""Which set of recordings lies at a path, and that every method that takes recordings takes it."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from event_recordings import (
+    write_cifar10_dvs,
+    write_cifar10_images,
+    write_class_folders,
+    write_gestures,
+    write_nmnist_folders,
+    write_shd,
+)
+
+from spikeport.deploy.zoo.deployed import deploy_run
+from spikeport.deploy.zoo.reproduction import trained
+from spikeport.errors import DataError, ModelError
+from spikeport.models.data.recognise import event_frames, recognise
+
+Write = Callable[[Path], None]
+FORMS: list[tuple[Write, str, int, tuple[int, ...], tuple[int, int]]] = [
+    (write_nmnist_folders, "N-MNIST", 10, (2, 17, 17), (60, 60)),
+    (write_cifar10_dvs, "CIFAR10-DVS", 10, (2, 32, 32), (90, 10)),
+    (write_gestures, "DVS128 Gesture", 11, (2, 32, 32), (44, 22)),
+    (write_shd, "SHD", 20, (1, 1, 140), (60, 60)),
+]
+
+
+@pytest.mark.parametrize(("write", "name", "classes", "shape", "sizes"), FORMS)
+def test_a_public_set_is_recognised_by_what_lies_there(
+    tmp_path: Path, write: Write, name: str, classes: int, shape: tuple[int, ...], sizes: tuple[int, int]
+) -> None:
+    write(tmp_path / "some" / "folder")
+    frames = event_frames(tmp_path, 4)
+    assert (frames.source.name, frames.source.classes, frames.shape) == (name, classes, shape)
+    assert (len(frames.parts.train), len(frames.parts.test)) == sizes
+    assert set(frames.parts.train.labels) == set(range(classes))
+    given = frames.divided(seed=1, held_out=5)
+    assert len(given.test) == sizes[1]
+    assert "own-split" in {f.code for f in given.test.findings}
+    assert given.train.labels.tolist() != frames.parts.train.labels.tolist()
+    assert sorted(given.train.labels) == sorted(frames.parts.train.labels)
+
+
+def test_pool_and_seconds_are_the_users_to_choose(tmp_path: Path) -> None:
+    write_cifar10_dvs(tmp_path)
+    assert event_frames(tmp_path, 4, pool=8).shape == (2, 16, 16)
+    late = event_frames(tmp_path, 4, seconds=0.6).parts.train.findings
+    assert "come after 0.6 s and were left out" in late[0].message
+    with pytest.raises(DataError, match="pooling 3 x 3 pixels does not divide a sensor of 128 x 128"):
+        event_frames(tmp_path, 4, pool=3)
+
+
+def test_few_recordings_in_one_file_are_split_by_the_seed(tiny_nmnist: Path) -> None:
+    frames = event_frames(tiny_nmnist, 4)
+    assert (frames.source.name, frames.shape) == ("N-MNIST", (2, 17, 17))
+    given = frames.divided(seed=1, held_out=5)
+    assert (len(given.train), len(given.test)) == (115, 5)
+
+
+def test_recordings_of_ones_own_are_folders_of_classes(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "mine", ("left", "right"), 10, ".aedat", 128, 2.0)
+    (tmp_path / "mine" / ".cache").mkdir()
+    with pytest.raises(DataError, match="mine: how long its recordings last is not known; say so with --set seconds="):
+        event_frames(tmp_path / "mine", 4)
+    frames = event_frames(tmp_path / "mine", 4, seconds=2.0)
+    assert (frames.source.name, frames.source.classes, frames.shape) == ("mine", 2, (2, 32, 32))
+    assert frames.parts.test.labels.tolist() == [0, 1]
+
+
+def test_class_missing_in_the_test_part_shifts_no_label(tmp_path: Path) -> None:
+    for part, names in (("Train", ("a", "b", "c")), ("Test", ("a", "c"))):
+        write_class_folders(tmp_path / part, names, 2, ".bin", 34, 0.3)
+    frames = event_frames(tmp_path, 2)
+    assert (frames.source.classes, frames.shape) == (3, (2, 30, 40))
+    assert sorted(set(frames.parts.test.labels)) == [0, 2]
+
+
+class _Camera:
+    """What the package aedat gives for a recording of a camera of 40 x 30 pixels."""
+
+    def __init__(self, path: Path) -> None:
+        fields = [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")]
+        self.events = np.array([(10**15, 39, 29, True), (10**15 + 5, 0, int(path.stem), False)], fields)
+
+    def id_to_stream(self) -> dict[int, dict[str, Any]]:
+        return {0: {"type": "frame"}, 3: {"type": "events", "width": 40, "height": 30}}
+
+    def __iter__(self) -> Any:
+        return iter([{"stream_id": 0, "frame": {}}, {"stream_id": 3, "events": self.events}])
+
+
+def test_aedat4_recordings_say_how_large_their_sensor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "aedat", SimpleNamespace(Decoder=_Camera))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for index in range(10):
+            (tmp_path / name / f"{index}.aedat4").touch()
+    frames = event_frames(tmp_path, 1, seconds=1e-3)
+    assert frames.shape == (2, 30, 40)
+    assert [tuple(map(int, at)) for at in np.argwhere(frames.parts.test.frames[1, 0])] == [(0, 9, 0), (1, 29, 39)]
+
+
+def test_path_without_recordings_is_told_what_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no event recordings in a form that is known: nmnist\.npz; N-MNIST's Train"):
+        recognise(tmp_path)
+    (tmp_path / "shd_train.h5").touch()
+    with pytest.raises(DataError, match="of others give the folder"):
+        recognise(tmp_path / "shd_train.h5")
+    with pytest.raises(DataError, match="no event recordings"):
+        recognise(tmp_path / "nowhere")
+
+
+def test_folder_with_two_sets_is_ambiguous(tmp_path: Path) -> None:
+    write_shd(tmp_path / "shd")
+    write_gestures(tmp_path / "gestures", persons=3)
+    with pytest.raises(DataError, match=r"more than one set of recordings: .*gestures, .*shd; give the path of one"):
+        recognise(tmp_path)
+
+
+def test_labels_beyond_the_classes_are_refused(tmp_path: Path) -> None:
+    write_shd(tmp_path)
+    with h5py.File(tmp_path / "shd_test.h5", "a") as file:
+        file["labels"][0] = 20
+    with pytest.raises(DataError, match="SHD has 20 classes, but labels from 0 to 20"):
+        event_frames(tmp_path, 2)
+
+
+SMALL: dict[str, Any] = {"epochs": 2, "steps": 4}
+LEARNT: list[tuple[str, Write, dict[str, Any], tuple[int, ...], int]] = [
+    ("seenn", write_gestures, {"hidden": 16, "calibration": 8, "folds": 2, "policy_epochs": 1}, (2, 32, 32), 11),
+    ("da-lif", write_shd, {"hidden": 16}, (1, 1, 140), 20),
+    ("skips", write_nmnist_folders, {"data_set": "events", "width": 8, "depth": 3, "n_skip": 1}, (2, 17, 17), 10),
+    ("skips", write_gestures, {"data_set": "events", "layer": "conv", "width": 4, "depth": 2, "pool": 8},
+     (2, 16, 16), 11),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "write", "settings", "shape", "classes"), LEARNT)
+def test_a_method_learns_and_deploys_what_it_is_given(
+    tmp_path: Path, method: str, write: Write, settings: dict[str, Any], shape: tuple[int, ...], classes: int
+) -> None:
+    write(tmp_path / "data")
+    run, recipe, _ = trained(method, SMALL | settings, tmp_path / "data", tmp_path / "run")
+    network = recipe.network(run)
+    assert tuple(network.nodes[network.inputs[0]].shape) == shape
+    deployed = deploy_run(run, recipe, "loihi2")
+    assert deployed.run.output.shape[-1] == classes
+    assert len(deployed.classes) == len(recipe.samples(run).test)
+    assert "own-split" in {f.code for f in deployed.findings}
+
+
+def test_transfer_takes_colour_pictures_beside_their_recordings(tmp_path: Path) -> None:
+    write_cifar10_dvs(tmp_path / "recordings")
+    settings = SMALL | {"labelled": 20, "channels": 2, "hidden": 8, "batch": 10, "images": 50}
+    with pytest.raises(DataError, match=r"data_batch_1\.bin"):
+        trained("transfer", settings, tmp_path, tmp_path / "run")
+    write_cifar10_images(tmp_path / "pictures")
+    run, recipe, figures = trained("transfer", settings, tmp_path, tmp_path / "run")
+    assert 0 <= figures["cka"] <= 1
+    parts = recipe.samples(run)
+    assert (len(parts.train), len(parts.test)) == (20, 10)
+    assert np.bincount(parts.train.labels).tolist() == [2] * 10
+    assert deploy_run(run, recipe, "loihi2").run.output.shape[-1] == 10
+
+
+def test_transfer_without_pictures_of_the_same_classes_is_refused(tmp_path: Path) -> None:
+    write_shd(tmp_path)
+    with pytest.raises(DataError, match="no static images are known that go with SHD; there are for N-MNIST"):
+        trained("transfer", SMALL | {"labelled": 20}, tmp_path, tmp_path / "run")
+
+
+def test_run_is_not_deployed_on_recordings_of_other_classes(tmp_path: Path) -> None:
+    write_shd(tmp_path / "shd")
+    write_nmnist_folders(tmp_path / "nmnist")
+    run, recipe, _ = trained("da-lif", SMALL | {"hidden": 8}, tmp_path / "shd", tmp_path / "run")
+    with pytest.raises(ModelError, match="is of another network"):
+        deploy_run(replace(run, data=tmp_path / "nmnist"), recipe, "loihi2")
