@@ -9,11 +9,10 @@ import pytest
 
 from spikeport.converters.network import Network, Neuron
 from spikeport.deploy.zoo import da_lif
-from spikeport.deploy.zoo.da_lif import Chip, Result, best_of_grid
 from spikeport.deploy.zoo.deployed import deploy_run
 from spikeport.deploy.zoo.reproduction import trained
 from spikeport.errors import DataError, UnsupportedOnChipError
-from spikeport.models.da_lif.recipe import RECIPE, DALIFConfig, build
+from spikeport.models.da_lif.recipe import RECIPE, DALIFConfig, build, split
 from spikeport.models.network import neurons_of
 
 SMALL: dict[str, Any] = {"epochs": 2, "steps": 4, "hidden": 24, "held_out": 20}
@@ -28,7 +27,7 @@ def test_per_step_constants_train_but_do_not_deploy(tiny_nmnist: Path, tmp_path:
 
 @pytest.mark.parametrize(("neuron", "learns"), [("da-lif", 2), ("da-lif-sigmoid", 2), ("plif", 1), ("lif", 0)])
 def test_each_kind_learns_its_own_constants_per_layer(neuron: Any, learns: int) -> None:
-    net = build(DALIFConfig(neuron=neuron, decay=0.6, gain=0.4))
+    net = build(DALIFConfig(neuron=neuron, decay=0.6, gain=0.4), (2, 3, 3), 4)
     spiking = [part for _, part in neurons_of(net) if part.spiking]
     assert [len(list(part.parameters())) for part in spiking] == [learns, learns]
     for part in spiking:
@@ -72,19 +71,23 @@ def _deaf(network: Network) -> Network:
     return replace(network, nodes=nodes)
 
 
-def result(accuracy: float) -> Result:
-    chip = Chip(accuracy, 1.0, {})
-    return Result((0.9, 0.9), accuracy, chip, chip, 0.1, 1.0)
-
-
-def test_best_fixed_decay_of_a_seed_is_chosen_on_the_other_seeds() -> None:
-    found = {name: [result(0.5), result(0.5), result(0.5)] for name in da_lif.FIXED}
-    first, second = da_lif.FIXED[:2]
-    found[first] = [result(0.6), result(0.1), result(0.1)]
-    found[second] = [result(0.5), result(0.8), result(0.8)]
-    best, names = best_of_grid(found)
-    assert names == [second, second, second]
-    assert [r.accuracy for r in best] == [0.5, 0.8, 0.8]
+def test_best_fixed_decay_is_chosen_on_samples_that_neither_train_nor_test(
+    monkeypatch: pytest.MonkeyPatch, tiny_nmnist: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(da_lif, "HELD_BACK", 30)
+    monkeypatch.setattr(da_lif, "TASKS", {"tiny": SMALL})
+    name = da_lif.best_of_grid("tiny", 1, tiny_nmnist, tmp_path)
+    runs = {name: da_lif.run_of("tiny", name, 1, tiny_nmnist, tmp_path, 30) for name in da_lif.FIXED}
+    scores = {name: figures["validation"] for name, (_, _, figures) in runs.items()}
+    assert scores[name] == max(scores.values())
+    run = runs[name][0]
+    parts, validation = split(run)
+    whole = RECIPE.samples(replace(run, config=run.config.model_copy(update={"validation": 0})))
+    assert validation is not None
+    assert (len(parts.train), len(validation), len(parts.test)) == (70, 30, 20)
+    joined = np.concatenate([validation.frames, parts.train.frames])
+    np.testing.assert_array_equal(joined, whole.train.frames)
+    np.testing.assert_array_equal(parts.test.frames, whole.test.frames)
 
 
 @pytest.mark.slow
