@@ -66,15 +66,16 @@ def test_run_that_stops_costs_what_the_table_says(tiny_nmnist: Path, tmp_path: P
     assert point(deployed.run.output, test, steps, deployed.run.activity).accuracy == np.mean(classes == test.labels)
 
 
-def test_energy_of_samples_that_stop_is_less_at_every_price(tiny_nmnist: Path, tmp_path: Path) -> None:
+def test_samples_that_stop_cost_less_energy_and_time_at_every_price(tiny_nmnist: Path, tmp_path: Path) -> None:
     run, recipe, _ = trained("seenn", SMALL, tiny_nmnist, tmp_path / "run")
     seed = _judged(run, deploy_run(run, recipe, "loihi2"))
     for rule, point_of in seed.points.items():
         for prices in PRICES:
-            energy, whole = seed.energy_j[rule][prices], seed.energy_j[FIXED][prices]
-            assert energy is not None
-            assert whole is not None
-            assert (energy < whole) == (point_of.share < 1)
+            for what in ("energy_j", "latency_s"):
+                cost, whole = (getattr(seed.costs[name][prices], what) for name in (rule, FIXED))
+                assert cost is not None
+                assert whole is not None
+                assert (cost < whole) == (point_of.share < 1)
 
 
 def test_every_penalty_has_its_policy(tiny_nmnist: Path, tmp_path: Path) -> None:

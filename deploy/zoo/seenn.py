@@ -21,7 +21,15 @@ from spikeport.deploy.zoo.lava_check import lava_claim
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
 from spikeport.hw_profiles.profile import load_profile
 from spikeport.models.data.samples import Samples
-from spikeport.models.seenn.recipe import PENALTIES, SEENNConfig, fold_networks, parts, right_after, trained_policy
+from spikeport.models.seenn.recipe import (
+    PENALTIES,
+    SEENNConfig,
+    events,
+    fold_networks,
+    parts,
+    right_after,
+    trained_policy,
+)
 from spikeport.models.training.run_folder import RunFolder
 
 Ints = NDArray[np.int64]
@@ -48,14 +56,22 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Of one sample, the pipeline's drain included; None where a price is missing."""
+
+    energy_j: float | None
+    latency_s: float | None
+
+
+@dataclass(frozen=True)
 class Seed:
     """All rules of one training on the chip; ``nested`` and ``empirical``: average earliest times, see `earliest`.
 
-    ``energy_j``: of one sample, by rule and price list, the pipeline's drain included.
+    ``costs``: by rule and price list.
     """
 
     points: dict[str, Point]
-    energy_j: Mapping[str, Mapping[str, float | None]]
+    costs: Mapping[str, Mapping[str, Cost]]
     nested: float
     empirical: float
     float_accuracy: float
@@ -70,11 +86,11 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
         run, recipe, _ = trained("seenn", {"seed": seed}, data, folder / f"seed-{seed}")
         deployed = deploy_run(run, recipe, TARGET)
         found.append(_judged(run, deployed))
-        lava = lava or {"N-MNIST, T=10": (deployed.deployment, parts(run).test.frames)}
+        name = f"{events(run).source.name}, T = {run.config.steps}"
+        lava = lava or {name: (deployed.deployment, parts(run).test.frames)}
     step("Lava")
-    return Reproduction(
-        "seenn", tuple(seeds), (_table(found), _energy(found), _times(found)), (*_claims(found), lava_claim(lava))
-    )
+    tables = (_table(next(iter(lava)), found), _cost_table(found), _times(found))
+    return Reproduction("seenn", tuple(seeds), tables, (*_claims(found), lava_claim(lava)))
 
 
 def _judged(run: RunFolder[SEENNConfig], deployed: Deployed) -> Seed:
@@ -88,13 +104,14 @@ def _judged(run: RunFolder[SEENNConfig], deployed: Deployed) -> Seed:
     for penalty in PENALTIES:
         steps[f"SEENN-II, penalty {penalty:g}"] = trained_policy(run, penalty).steps(test.frames)
     points = {name: point(readings, test, used, deployed.run.activity) for name, used in steps.items()}
-    energy = {name: _energy_of(deployed, test, used) for name, used in steps.items()}
-    return Seed(points, energy, *earliest(right_after(readings, test.labels)), deployed.float_accuracy)
+    costs = {name: _costs(deployed, test, used) for name, used in steps.items()}
+    return Seed(points, costs, *earliest(right_after(readings, test.labels)), deployed.float_accuracy)
 
 
-def _energy_of(deployed: Deployed, test: Samples, steps: Ints) -> dict[str, float | None]:
+def _costs(deployed: Deployed, test: Samples, steps: Ints) -> dict[str, Cost]:
     run = deployed.deployment.run(test.frames, stop=GivenSteps(steps))
-    return {name: deployed.deployment.estimate(run, load_profile(name)).energy_j for name in PRICES}
+    estimates = {name: deployed.deployment.estimate(run, load_profile(name)) for name in PRICES}
+    return {name: Cost(e.energy_j, e.latency_s) for name, e in estimates.items()}
 
 
 def _calibration(run: RunFolder[SEENNConfig], deployed: Deployed) -> tuple[Readings, Ints]:
@@ -157,25 +174,30 @@ def _spread(found: Sequence[Seed], rule: str, what: str) -> Spread:
     return Spread(tuple(getattr(seed.points[rule], what) for seed in found))
 
 
-def _table(found: Sequence[Seed]) -> ResultTable:
+def _table(name: str, found: Sequence[Seed]) -> ResultTable:
     rows: list[dict[str, Any]] = []
     for rule in found[0].points:
         mean_steps = float(np.mean(_spread(found, rule, "steps").values))
         shares = {what: _spread(found, rule, what) for what in ("accuracy", "share", "synops")}
         rows.append({"rule": rule, "steps": f"{mean_steps:.2f}", **shares})
-    return ResultTable("N-MNIST, T = 10, on the chip: test samples", HEADS, tuple(rows))
+    return ResultTable(f"{name}, on the chip: test samples", HEADS, tuple(rows))
 
 
-def _energy(found: Sequence[Seed]) -> ResultTable:
+def _cost_table(found: Sequence[Seed]) -> ResultTable:
     rows = []
     for rule in found[0].points:
-        cells = {}
-        for name in PRICES:
-            known = [seed.energy_j[rule][name] for seed in found]
-            cells[name] = si(None if None in known else float(np.mean([e or 0.0 for e in known])), "J")
-        rows.append({"rule": rule, **cells})
-    heads = {"rule": "rule", **{name: f"at {name} prices" for name in PRICES}}
-    return ResultTable("energy per sample, drain included; SEENN-II without its policy on the host", heads, tuple(rows))
+        costs = {name: [seed.costs[rule][name] for seed in found] for name in PRICES}
+        energy = {f"{name} energy": _mean([c.energy_j for c in each], "J") for name, each in costs.items()}
+        latency = {f"{name} latency": _mean([c.latency_s for c in each], "s") for name, each in costs.items()}
+        rows.append({"rule": rule, **energy, **latency})
+    heads = {f"{name} {what}": f"{what} at {name} prices" for what in ("energy", "latency") for name in PRICES}
+    title = "cost of a sample, drain included; SEENN-II without its policy on the host"
+    return ResultTable(title, {"rule": "rule", **heads}, tuple(rows))
+
+
+def _mean(values: Sequence[float | None], unit: str) -> str:
+    known = [value for value in values if value is not None]
+    return si(float(np.mean(known)) if len(known) == len(values) else None, unit)
 
 
 def _times(found: Sequence[Seed]) -> ResultTable:
