@@ -71,6 +71,11 @@ def write_cifar10_images(folder: Path, each: int = 3) -> None:
         records.tofile(folder / name)
 
 
+def write_ncaltech(folder: Path, each: int = 10) -> None:
+    """Three of its classes."""
+    write_class_folders(folder, ("accordion", "airplanes", "yin_yang"), each, ".bin", 180, 0.3)
+
+
 def write_gestures(folder: Path, persons: int = 6) -> None:
     """Trials of version 3.1 with all eleven gestures in each; the last two persons are for test."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,14 +15,21 @@ from event_recordings import (
     write_cifar10_images,
     write_class_folders,
     write_gestures,
+    write_ncaltech,
     write_nmnist_folders,
     write_shd,
 )
+from PIL import Image
+from torch import nn
 
+from spikeport.converters.network import Conv
 from spikeport.deploy.zoo.deployed import deploy_run
 from spikeport.deploy.zoo.reproduction import trained
 from spikeport.errors import DataError, ModelError
+from spikeport.models.data.photographs import photographs
 from spikeport.models.data.recognise import event_frames, recognise
+from spikeport.models.layers import convolutions
+from spikeport.models.neurons import LIF
 
 Write = Callable[[Path], None]
 FORMS: list[tuple[Write, str, int, tuple[int, ...], tuple[int, int]]] = [
@@ -30,6 +37,7 @@ FORMS: list[tuple[Write, str, int, tuple[int, ...], tuple[int, int]]] = [
     (write_cifar10_dvs, "CIFAR10-DVS", 10, (2, 32, 32), (90, 10)),
     (write_gestures, "DVS128 Gesture", 11, (2, 32, 32), (44, 22)),
     (write_shd, "SHD", 20, (1, 1, 140), (60, 60)),
+    (write_ncaltech, "N-Caltech101", 3, (2, 30, 40), (27, 3)),
 ]
 
 
@@ -138,6 +146,9 @@ LEARNT: list[tuple[str, Write, dict[str, Any], tuple[int, ...], int]] = [
     ("seenn", write_gestures, {"hidden": 16, "calibration": 8, "folds": 2, "policy_epochs": 1}, (2, 32, 32), 11),
     ("da-lif", write_shd, {"hidden": 16}, (1, 1, 140), 20),
     ("skips", write_nmnist_folders, {"data_set": "events", "width": 8, "depth": 3, "n_skip": 1}, (2, 17, 17), 10),
+    ("seenn", write_nmnist_folders, {"layers": "4,p,6,p", "calibration": 8, "folds": 2, "policy_epochs": 1},
+     (2, 17, 17), 10),
+    ("da-lif", write_gestures, {"layers": "4,p,6,p", "pool": 8}, (2, 16, 16), 11),
     ("skips", write_gestures, {"data_set": "events", "layer": "conv", "width": 4, "depth": 2, "pool": 8},
      (2, 16, 16), 11),
 ]  # fmt: skip
@@ -171,10 +182,56 @@ def test_transfer_takes_colour_pictures_beside_their_recordings(tmp_path: Path) 
     assert deploy_run(run, recipe, "loihi2").run.output.shape[-1] == 10
 
 
+def test_transfer_takes_photographs_beside_their_recordings(tmp_path: Path) -> None:
+    write_ncaltech(tmp_path / "recordings")
+    settings = SMALL | {"labelled": 6, "channels": 2, "hidden": 8, "batch": 6, "images": 50}
+    with pytest.raises(DataError, match=r"no folders of classes with .* pictures, such as accordion"):
+        trained("transfer", settings, tmp_path, tmp_path / "run")
+    for height, name in enumerate(("accordion", "airplanes", "yin_yang"), 1):
+        (tmp_path / "101_ObjectCategories" / name).mkdir(parents=True)
+        for index in range(2):
+            picture = Image.new("RGB", (120, 30 * height), (0, 200, 40))
+            picture.save(tmp_path / "101_ObjectCategories" / name / f"image_000{index}.jpg")
+    read = photographs(tmp_path, ("yin_yang", "accordion"), (180, 240))
+    assert read.labels.tolist() == [0, 0, 1, 1]
+    assert [int((v > 100).any(1).sum()) for v in read.frames] == [180, 180, 60, 60]
+    run, recipe, _ = trained("transfer", settings, tmp_path, tmp_path / "run")
+    assert deploy_run(run, recipe, "loihi2").run.output.shape[-1] == 3
+    with pytest.raises(DataError, match="labelled=50: equally many of 3 classes; give a multiple of that"):
+        trained("transfer", settings | {"labelled": 50}, tmp_path, tmp_path / "other")
+
+
+def test_picture_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a\.jpg cannot be read as a picture"):
+        photographs(tmp_path, ("cat",), (8, 8))
+    with pytest.raises(DataError, match="dog holds no pictures"):
+        photographs(tmp_path, ("cat", "dog"), (8, 8))
+
+
 def test_transfer_without_pictures_of_the_same_classes_is_refused(tmp_path: Path) -> None:
     write_shd(tmp_path)
     with pytest.raises(DataError, match="no static images are known that go with SHD; there are for N-MNIST"):
         trained("transfer", SMALL | {"labelled": 20}, tmp_path, tmp_path / "run")
+
+
+def test_body_of_the_papers_size_is_a_setting(tmp_path: Path) -> None:
+    layers, features = convolutions("vgg-snn", (2, 48, 48), LIF)
+    channels = [part.out_channels for part in layers.values() if isinstance(part, nn.Conv2d)]
+    assert channels == [64, 128, 256, 256, 512, 512, 512, 512]
+    assert features == 512 * 3 * 3
+    with pytest.raises(DataError, match="'x' is no number of channels, nor p for a pool, nor vgg-snn"):
+        convolutions("4,x", (2, 8, 8), LIF)
+    with pytest.raises(DataError, match="frames of 8 x 8 pixels cannot be halved 4 times"):
+        convolutions("4,p,p,p,p", (2, 8, 8), LIF)
+    write_nmnist_folders(tmp_path / "data")
+    np.savez(tmp_path / "mnist.npz", **{k: np.zeros((20, 28, 28), np.uint8) for k in ("train", "test")},
+             train_y=np.arange(20) % 10, test_y=np.arange(20) % 10)  # fmt: skip
+    settings = SMALL | {"labelled": 20, "hidden": 8, "batch": 10, "images": 20, "layers": "3,p,4"}
+    run, recipe, _ = trained("transfer", settings, tmp_path, tmp_path / "run")
+    convolved = [n for n in recipe.network(run).nodes.values() if isinstance(n, Conv)]
+    assert [n.weight.shape[0] for n in convolved] == [3, 4]
 
 
 def test_run_is_not_deployed_on_recordings_of_other_classes(tmp_path: Path) -> None:

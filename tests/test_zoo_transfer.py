@@ -12,7 +12,7 @@ from spikeport.deploy.zoo.reproduction import Claim, trained
 from spikeport.errors import DataError
 from spikeport.models.data.recognise import recognise
 from spikeport.models.transfer.losses import linear_cka, sliding_probability
-from spikeport.models.transfer.net import TransferNet
+from spikeport.models.transfer.net import TransferNet, small_body
 from spikeport.models.transfer.recipe import RECIPE, events_only_statistics
 from spikeport.models.transfer.static import static_frames, static_samples
 
@@ -70,7 +70,7 @@ def test_digits_lie_in_the_middle_of_what_the_event_sensor_saw(both_sets: Path) 
 
 def test_statistics_of_the_deployed_branch_come_from_events_alone() -> None:
     torch.manual_seed(0)
-    net, events = TransferNet((2, 17, 17), 3, 4, 12), torch.rand(8, 3, 2, 17, 17)
+    net, events = TransferNet(small_body((2, 17, 17), 4), 12, 10, 3), torch.rand(8, 3, 2, 17, 17)
     for _ in range(3):
         net.train()
         net.domain(100 * torch.ones(8, 3, 2, 17, 17), static=True)

@@ -19,12 +19,13 @@ from spikeport.models.batch_norm import without_batch_norm
 from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.export import to_network
+from spikeport.models.layers import convolutions
 from spikeport.models.network import neurons_of
 from spikeport.models.neurons import DALIF, LIF, PLIF, Integrator, PerStepDALIF, SteppedNeuron
 from spikeport.models.recipe import Recipe
 from spikeport.models.surrogate import Triangle
 from spikeport.models.training.checkpoint import read_checkpoint
-from spikeport.models.training.config import EventConfig
+from spikeport.models.training.config import LayeredConfig
 from spikeport.models.training.evaluate import accuracy
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.losses import batch_losses, batches_of, last_loss
@@ -33,7 +34,7 @@ from spikeport.models.training.run_folder import RunFolder
 NeuronKind: TypeAlias = Literal["da-lif", "da-lif-sigmoid", "per-step", "plif", "lif"]
 
 
-class DALIFConfig(EventConfig):
+class DALIFConfig(LayeredConfig):
     """Settings.
 
     Attributes:
@@ -41,7 +42,7 @@ class DALIFConfig(EventConfig):
         decay, gain: what past and input are multiplied with; where learnt, they start there.
         steps: T.
         late: events fill only the first half of the steps, and the decision falls in the last step.
-        hidden: neurons of each of the two layers.
+        hidden: neurons of each of the two dense layers, where ``layers`` does not say otherwise.
         neuron_rate: multiplies the learning rate of what neurons learn.
         held_out: samples for test, drawn by ``seed`` where the set has no parts of its own.
         validation: further samples kept from training, to choose settings on.
@@ -74,22 +75,29 @@ _NEURONS: Mapping[NeuronKind, Callable[[DALIFConfig], SteppedNeuron]] = {
 
 
 def build(config: DALIFConfig, shape: Shape, classes: int) -> nn.Module:
-    """Dense inputs-hidden-hidden-classes with batch norm, and what adds up the answer; initial weights by the seed.
+    """Dense inputs-hidden-hidden with batch norm, or the ``layers`` given, and a read-out that adds up the answer.
+
+    Initial weights are drawn by the seed.
 
     Where the decision falls in the last step, the read-out holds that step alone, else the sum over all steps.
     """
     torch.manual_seed(config.seed)
-    inputs, neuron = torch.Size(shape).numel(), _NEURONS[config.neuron]
-    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
-    for number, size in ((1, inputs), (2, config.hidden)):
-        layers[f"fc{number}"] = nn.Linear(size, config.hidden, bias=False)
-        layers[f"norm{number}"] = nn.BatchNorm1d(config.hidden)
-        layers[f"neurons{number}"] = neuron(config)
-    layers |= {"readout": nn.Linear(config.hidden, classes), "sum": Integrator(0.0 if config.late else 1.0)}
+    neurons = partial(_NEURONS[config.neuron], config)
+    layers, features = convolutions(config.layers, shape, neurons) if config.layers else _dense(config, shape, neurons)
+    layers |= {"readout": nn.Linear(features, classes), "sum": Integrator(0.0 if config.late else 1.0)}
     net = nn.Sequential()
     for name, layer in layers.items():
         net.add_module(name, layer)
     return net
+
+
+def _dense(config: DALIFConfig, shape: Shape, neurons: Callable[[], SteppedNeuron]) -> tuple[dict[str, nn.Module], int]:
+    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+    for number, size in ((1, torch.Size(shape).numel()), (2, config.hidden)):
+        layers[f"fc{number}"] = nn.Linear(size, config.hidden, bias=False)
+        layers[f"norm{number}"] = nn.BatchNorm1d(config.hidden)
+        layers[f"neurons{number}"] = neurons()
+    return layers, config.hidden
 
 
 def events(run: RunFolder[DALIFConfig]) -> EventFrames:

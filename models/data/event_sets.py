@@ -16,7 +16,8 @@ from spikeport.models.data.recordings import Framing, Recordings, frames_of
 from spikeport.models.data.samples import Parts
 
 DVS128: Shape = (2, 128, 128)
-SHD_CHANNELS = 700
+SHD: Shape = (1, 1, 700)
+"""700 channels, as the columns of a sensor of one row."""
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 READERS: Mapping[str, Callable[[Path], Events]] = {".bin": read_atis, ".aedat": read_aedat2, ".aedat4": read_aedat4}
 
@@ -110,7 +111,7 @@ def _spoken(path: Path) -> Iterator[Recordings]:
             for time, unit, label in zip(times, units, labels, strict=True):
                 events = np.zeros(len(time), EVENT)
                 events["t"], events["x"] = np.round(np.asarray(time, np.float64) * 1e6), unit
-                yield Recordings.single(_some(path, events), int(label), (1, 1, SHD_CHANNELS))
+                yield Recordings.single(_some(path, events), int(label), SHD)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} cannot be read as spoken digits: {error}") from error
 

@@ -20,8 +20,8 @@ ATIS: Shape = (2, 180, 240)
 """The part of the sensor that N-Caltech101 was recorded with (Orchard et al. 2015)."""
 FORMS = (
     "nmnist.npz; N-MNIST's Train and Test; DVS128 Gesture's trials_to_train.txt and trials_to_test.txt; "
-    "shd_train.h5 and shd_test.h5; CIFAR10-DVS's ten folders; or one folder per class with .bin (ATIS), .aedat "
-    "(DVS128, version 2) or .aedat4 recordings, in Train and Test or not"
+    "shd_train.h5 and shd_test.h5; CIFAR10-DVS's ten folders; N-Caltech101's folders; or one folder per class with "
+    ".bin (ATIS), .aedat (DVS128, version 2) or .aedat4 recordings, in Train and Test or not"
 )
 
 
@@ -31,7 +31,7 @@ class EventSet:
 
     Attributes:
         name: as its authors call it, or the folder's.
-        classes: how many there are.
+        names: of the classes, in the order of their labels.
         sensor: (polarities, height, width).
         pool: pixels a side that become one, unless somebody asks for others; of a sensor of one row, along that row.
         seconds: of a recording that are used, unless somebody asks for others; None: nobody but the user can know.
@@ -40,12 +40,17 @@ class EventSet:
     """
 
     name: str
-    classes: int
+    names: tuple[str, ...]
     sensor: Shape
     pool: int
     seconds: float | None
     own_split: bool
     read: Callable[[Framing], Parts]
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.names)
 
     def framing(self, steps: int, pool: int | None, seconds: float | None) -> Framing:
         """How its events become frames; None: as is usual for the set.
@@ -155,6 +160,10 @@ class _Named:
         return [home for home in found if all(any(home.glob(mark)) for mark in self.marks)]
 
 
+def _numbers(classes: int) -> tuple[str, ...]:
+    return tuple(map(str, range(classes)))
+
+
 def _nmnist_archive(path: Path) -> EventSet:
     """The few recordings of ``nmnist.npz``; its test part is too small to tell much, so both are put together."""
 
@@ -162,23 +171,28 @@ def _nmnist_archive(path: Path) -> EventSet:
         train, test = nmnist(path)
         return Parts(train.frames(framing), test.frames(framing))
 
-    return EventSet("N-MNIST", 10, NMNIST_SENSOR, 2, NMNIST_SECONDS, False, read)
+    return EventSet("N-MNIST", _numbers(10), NMNIST_SENSOR, 2, NMNIST_SECONDS, False, read)
 
 
 def _nmnist_folders(home: Path) -> EventSet:
     read = partial(event_sets.train_and_test, home, NMNIST_SENSOR)
     names = event_sets.class_names(home / "Train")
-    return EventSet("N-MNIST", len(names), NMNIST_SENSOR, 2, NMNIST_SECONDS, True, read)
+    return EventSet("N-MNIST", names, NMNIST_SENSOR, 2, NMNIST_SECONDS, True, read)
+
+
+def _ncaltech(home: Path) -> EventSet:
+    read = partial(event_sets.every_tenth, home, ATIS)
+    return EventSet("N-Caltech101", event_sets.class_names(home), ATIS, 6, NMNIST_SECONDS, True, read)
 
 
 def _class_folders(home: Path) -> EventSet | None:
-    """N-Caltech101, or recordings of the user's own: folders of classes, in ``Train`` and ``Test`` or not."""
+    """Recordings of the user's own: folders of classes, in ``Train`` and ``Test`` or not."""
     split = event_sets.class_names(home / "Train")
     if not (names := split or event_sets.class_names(home)):
         return None
     sensor, pool, seconds = _camera(home / "Train" if split else home, names)
     read = partial(event_sets.train_and_test if split else event_sets.every_tenth, home, sensor)
-    return EventSet(home.resolve().name, len(names), sensor, pool, seconds, True, read)
+    return EventSet(home.resolve().name, names, sensor, pool, seconds, True, read)
 
 
 def _camera(folder: Path, names: tuple[str, ...]) -> tuple[Shape, int, float | None]:
@@ -189,26 +203,28 @@ def _camera(folder: Path, names: tuple[str, ...]) -> tuple[Shape, int, float | N
     return (ATIS, 6, NMNIST_SECONDS) if first.suffix == ".bin" else (event_sets.DVS128, 4, None)
 
 
+def _gestures(home: Path) -> EventSet:
+    # Amir et al. 2017: a gesture lasts about 6 s.
+    read = partial(event_sets.dvs_gesture, home)
+    return EventSet("DVS128 Gesture", _numbers(11), event_sets.DVS128, 4, 6.0, True, read)
+
+
+def _spoken_digits(home: Path) -> EventSet:
+    # Cramer et al. 2020: the longest recording takes 1.4 s, most less than 1 s.
+    return EventSet("SHD", _numbers(20), event_sets.SHD, 5, 1.0, True, partial(event_sets.shd, home))
+
+
+def _cifar10_dvs(home: Path) -> EventSet:
+    # Recordings last 1.2 to 1.3 s.
+    read = partial(event_sets.cifar10_dvs, home)
+    return EventSet("CIFAR10-DVS", event_sets.CIFAR10, event_sets.DVS128, 4, 1.2, True, read)
+
+
 _NAMED = (
     _Named(("nmnist.npz",), lambda home: _nmnist_archive(home / "nmnist.npz")),
     _Named(("Train/0/*.bin", "Test/0/*.bin"), _nmnist_folders),
-    _Named(
-        ("trials_to_train.txt", "trials_to_test.txt"),
-        # Amir et al. 2017: a gesture lasts about 6 s.
-        lambda home: EventSet(
-            "DVS128 Gesture", 11, event_sets.DVS128, 4, 6.0, True, partial(event_sets.dvs_gesture, home)
-        ),
-    ),
-    _Named(
-        ("shd_train.h5", "shd_test.h5"),
-        # Cramer et al. 2020: the longest recording takes 1.4 s, most less than 1 s.
-        lambda home: EventSet("SHD", 20, (1, 1, event_sets.SHD_CHANNELS), 5, 1.0, True, partial(event_sets.shd, home)),
-    ),
-    _Named(
-        tuple(f"{name}/*.aedat" for name in event_sets.CIFAR10),
-        # Recordings last 1.2 to 1.3 s.
-        lambda home: EventSet(
-            "CIFAR10-DVS", 10, event_sets.DVS128, 4, 1.2, True, partial(event_sets.cifar10_dvs, home)
-        ),
-    ),
+    _Named(("accordion/*.bin", "airplanes/*.bin", "yin_yang/*.bin"), _ncaltech),
+    _Named(("trials_to_train.txt", "trials_to_test.txt"), _gestures),
+    _Named(("shd_train.h5", "shd_test.h5"), _spoken_digits),
+    _Named(tuple(f"{name}/*.aedat" for name in event_sets.CIFAR10), _cifar10_dvs),
 )

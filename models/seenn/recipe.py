@@ -14,15 +14,17 @@ from torch import Tensor, nn
 
 from spikeport.converters.network import Network, Shape
 from spikeport.errors import DataError
+from spikeport.models.batch_norm import without_batch_norm
 from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.export import to_network
+from spikeport.models.layers import convolutions
 from spikeport.models.neurons import LIF, Integrator
 from spikeport.models.recipe import Recipe
 from spikeport.models.seenn.policy import Policy, policy_losses, read_policy
 from spikeport.models.surrogate import Triangle
 from spikeport.models.training.checkpoint import read_checkpoint
-from spikeport.models.training.config import EventConfig
+from spikeport.models.training.config import LayeredConfig
 from spikeport.models.training.evaluate import accuracy, outputs
 from spikeport.models.training.fit import Figures, Stage, Watch, fit
 from spikeport.models.training.losses import batch_losses, batches_of, tet_loss
@@ -32,12 +34,12 @@ PENALTIES = (1.0, 5.0, 20.0)
 """The paper's beta, what a wrong answer costs a policy: each gives one point of its curve."""
 
 
-class SEENNConfig(EventConfig):
+class SEENNConfig(LayeredConfig):
     """Settings.
 
     Attributes:
         steps: T.
-        hidden: neurons of the hidden layer.
+        hidden: neurons of the dense hidden layer, where ``layers`` does not say otherwise.
         held_out: samples for test, drawn by ``seed`` where the set has no parts of its own.
         calibration: samples held back from learning, on which exit thresholds are chosen.
         folds: parts into which the learning samples fall for the policy: what a network gets right is asked on samples
@@ -64,19 +66,25 @@ class SEENNParts:
 
 
 def build(config: SEENNConfig, shape: Shape, classes: int, seed: int) -> nn.Module:
-    """Dense inputs-hidden-classes; the output is the running sum of the logits. Initial weights drawn by ``seed``."""
+    """Dense inputs-hidden, or the ``layers`` given, and a read-out whose output is the running sum of the logits.
+
+    Initial weights are drawn by ``seed``.
+    """
     torch.manual_seed(seed)
-    inputs = torch.Size(shape).numel()
+    layers, features = convolutions(config.layers, shape, _neurons) if config.layers else _dense(config, shape)
     net = nn.Sequential()
-    for name, layer in (
-        ("flatten", nn.Flatten()),
-        ("fc", nn.Linear(inputs, config.hidden)),
-        ("lif", LIF(0.5, 1.0, surrogate=Triangle())),
-        ("readout", nn.Linear(config.hidden, classes)),
-        ("sum", Integrator()),
-    ):
+    for name, layer in {**layers, "readout": nn.Linear(features, classes), "sum": Integrator()}.items():
         net.add_module(name, layer)
     return net
+
+
+def _neurons() -> LIF:
+    return LIF(0.5, 1.0, surrogate=Triangle())
+
+
+def _dense(config: SEENNConfig, shape: Shape) -> tuple[dict[str, nn.Module], int]:
+    fc = nn.Linear(torch.Size(shape).numel(), config.hidden)
+    return {"flatten": nn.Flatten(), "fc": fc, "lif": _neurons()}, config.hidden
 
 
 def events(run: RunFolder[SEENNConfig]) -> EventFrames:
@@ -153,7 +161,7 @@ def fold_networks(run: RunFolder[SEENNConfig]) -> Iterator[tuple[Network, Sample
     for k, unseen in enumerate(_folds(learnt, run.config)):
         net = _new(run, run.config.seed)
         read_checkpoint(run.stage(f"fold{k}").path, net)
-        yield to_network(net.eval(), events(run).shape), learnt.take(unseen)
+        yield to_network(without_batch_norm(net), events(run).shape), learnt.take(unseen)
 
 
 def _policy_stage(run: RunFolder[SEENNConfig], penalty: float) -> Stage:
@@ -179,7 +187,7 @@ def trained_policy(run: RunFolder[SEENNConfig], penalty: float) -> Policy:
 
 def network(run: RunFolder[SEENNConfig]) -> Network:
     """What is deployed: the running sums are an integrator's membrane."""
-    return to_network(trained(run), events(run).shape)
+    return to_network(without_batch_norm(trained(run)), events(run).shape)
 
 
 RECIPE = Recipe(SEENNConfig, train, network, samples, "membrane-last")

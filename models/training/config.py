@@ -48,6 +48,17 @@ class EventConfig(TrainingConfig):
     seconds: float | None = Field(None, gt=0)
 
 
+class LayeredConfig(EventConfig):
+    """A training whose network may be as large as the papers'.
+
+    Attributes:
+        layers: convolutions in place of the method's own small body, for example "64,128,p,256,p" or "vgg-snn" for that
+            of the papers (`spikeport.models.layers.convolutions`).
+    """
+
+    layers: str = ""
+
+
 def differences(config: TrainingConfig, saved: Mapping[str, Any]) -> str:
     """Settings that are not the ``saved`` ones (plain JSON values), in words; "" where there are none.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ from spikeport.models.network import over_time
 from spikeport.models.neurons import LIF, Integrator
 from spikeport.models.surrogate import Triangle
 
-CLASSES = 10
+Body: TypeAlias = tuple[dict[str, nn.Module], int]
 VTH = 0.5
 
 
@@ -20,37 +22,43 @@ def neuron() -> LIF:
     return LIF(0.5, 0.5, threshold=VTH, surrogate=Triangle(0.5))
 
 
-class TransferNet(nn.Module):
-    """C16-AP2-C32-AP2-FC, unpadded (N-MNIST: 17, 15, 7, 5, 2 pixels wide), and two heads.
-
-    ``shape``: of a frame, (polarities, height, width). ``eta`` (T,): the learnt coefficients of the alignment, which
-    start at 1.
+def small_body(shape: Shape, channels: int) -> Body:
+    """C16-AP2-C32-AP2 for 16 ``channels``, unpadded; N-MNIST's frames are 17, 15, 7, 5, 2 pixels wide in it.
 
     Raises:
         DataError: frames too small for that.
     """
+    height, width = (((side - 2) // 2 - 2) // 2 for side in shape[1:])
+    if min(height, width) < 1:
+        raise DataError(f"frames of {shape[1]} x {shape[2]} pixels are too small for two convolutions; pool fewer")
+    layers = {
+        "conv1": nn.Conv2d(shape[0], channels, 3, bias=False),
+        "norm1": nn.BatchNorm2d(channels),
+        "lif1": neuron(),
+        "pool1": nn.AvgPool2d(2),
+        "conv2": nn.Conv2d(channels, 2 * channels, 3, bias=False),
+        "norm2": nn.BatchNorm2d(2 * channels),
+        "lif2": neuron(),
+        "pool2": nn.AvgPool2d(2),
+        "flatten": nn.Flatten(),
+    }
+    return layers, 2 * channels * height * width
 
-    def __init__(self, shape: Shape, steps: int, channels: int, hidden: int) -> None:
+
+class TransferNet(nn.Module):
+    """A body of convolutions, a dense layer of ``hidden`` neurons, and two heads.
+
+    ``body``: layers by name, and how many values they give. ``eta`` (T,): the learnt coefficients of the alignment,
+    which start at 1.
+    """
+
+    def __init__(self, body: Body, hidden: int, classes: int, steps: int) -> None:
         super().__init__()
-        height, width = (((side - 2) // 2 - 2) // 2 for side in shape[1:])
-        if min(height, width) < 1:
-            raise DataError(f"frames of {shape[1]} x {shape[2]} pixels are too small for two convolutions; pool fewer")
+        layers, features = body
         self.features, self.last = nn.Sequential(), neuron()
-        for name, layer in (
-            ("conv1", nn.Conv2d(shape[0], channels, 3, bias=False)),
-            ("norm1", nn.BatchNorm2d(channels)),
-            ("lif1", neuron()),
-            ("pool1", nn.AvgPool2d(2)),
-            ("conv2", nn.Conv2d(channels, 2 * channels, 3, bias=False)),
-            ("norm2", nn.BatchNorm2d(2 * channels)),
-            ("lif2", neuron()),
-            ("pool2", nn.AvgPool2d(2)),
-            ("flatten", nn.Flatten()),
-            ("fc", nn.Linear(2 * channels * height * width, hidden)),
-            ("lif3", self.last),
-        ):
+        for name, layer in {**layers, "fc": nn.Linear(features, hidden), "lif3": self.last}.items():
             self.features.add_module(name, layer)
-        self.event_head, self.static_head = nn.Linear(hidden, CLASSES), nn.Linear(hidden, CLASSES)
+        self.event_head, self.static_head = nn.Linear(hidden, classes), nn.Linear(hidden, classes)
         self.eta = nn.Parameter(torch.ones(steps))
 
     def domain(self, frames: Tensor, static: bool) -> tuple[Tensor, Tensor]:

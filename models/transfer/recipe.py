@@ -18,15 +18,16 @@ from spikeport.models.batch_norm import without_batch_norm
 from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.export import to_network
+from spikeport.models.layers import convolutions
 from spikeport.models.network import over_time
 from spikeport.models.recipe import Recipe
 from spikeport.models.training.checkpoint import read_checkpoint
-from spikeport.models.training.config import EventConfig
+from spikeport.models.training.config import LayeredConfig
 from spikeport.models.training.evaluate import accuracy
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.run_folder import RunFolder
 from spikeport.models.transfer.losses import alignment_losses, linear_cka, sliding_probability, step_losses
-from spikeport.models.transfer.net import CLASSES, VTH, TransferNet
+from spikeport.models.transfer.net import VTH, TransferNet, neuron, small_body
 from spikeport.models.transfer.static import static_frames, static_samples
 
 MORE = 400
@@ -34,7 +35,7 @@ MORE = 400
 Mode: TypeAlias = Literal["event", "finetune", "joint", "full"]
 
 
-class TransferConfig(EventConfig):
+class TransferConfig(LayeredConfig):
     """Settings; an "epoch" is one batch.
 
     Attributes:
@@ -42,7 +43,8 @@ class TransferConfig(EventConfig):
             recordings. "joint": both at once. "full": the paper's method.
         labelled: event recordings to learn from, equally many per class.
         steps: T.
-        channels, hidden: of the network.
+        channels: of the first convolution, the second has twice as many; where ``layers`` does not say otherwise.
+        hidden: neurons whose membranes are aligned.
         transfer: the paper's lambda_KT, weight of the alignment.
         images: static images to draw from.
         negative: whether they are shown as negatives, dark ink on a bright ground: further from what events look like.
@@ -54,7 +56,7 @@ class TransferConfig(EventConfig):
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     weight_decay: float = Field(0.01, ge=0)
     mode: Mode = "full"
-    labelled: int = Field(50, ge=10, multiple_of=10)
+    labelled: int = Field(50, ge=1)
     steps: int = Field(5, ge=1)
     channels: int = Field(16, ge=1)
     hidden: int = Field(128, ge=1)
@@ -88,8 +90,10 @@ def labelled(run: RunFolder[TransferConfig], given: EventFrames) -> Parts:
 
     Judged is the set's own test part, or where it has none as many as that and up to `MORE` others.
     """
-    everything = given.divided(run.config.seed, len(given.parts.test))
-    fewest, each = int(np.bincount(everything.train.labels, minlength=CLASSES).min()), run.config.labelled // CLASSES
+    everything, classes = given.divided(run.config.seed, len(given.parts.test)), given.source.classes
+    if run.config.labelled % classes:
+        raise DataError(f"labelled={run.config.labelled}: equally many of {classes} classes; give a multiple of that")
+    fewest, each = int(np.bincount(everything.train.labels, minlength=classes).min()), run.config.labelled // classes
     if fewest < each:
         raise DataError(f"labelled={run.config.labelled}: of one class there are {fewest} recordings, not {each}")
     rows = _first_per_class(everything.train.labels, each)
@@ -115,7 +119,7 @@ def _given(run: RunFolder[TransferConfig]) -> _Given:
     drawn = np.random.default_rng(run.config.seed).permutation(len(everything))[: run.config.images]
     pictures = everything.take(drawn)
     frames, labels = learnt.tensors()
-    of_class = tuple(torch.from_numpy(np.flatnonzero(pictures.labels == c)) for c in range(CLASSES))
+    of_class = tuple(torch.from_numpy(np.flatnonzero(pictures.labels == c)) for c in range(recordings.source.classes))
     images = static_frames(pictures.frames, recordings.shape, run.config.negative)
     return _Given(frames, labels, torch.from_numpy(images), of_class)
 
@@ -131,9 +135,13 @@ def train(run: RunFolder[TransferConfig], watch: Watch) -> Figures:
 
 
 def _new(run: RunFolder[TransferConfig]) -> TransferNet:
-    config = run.config
+    config, given = run.config, events(run)
     torch.manual_seed(config.seed)
-    return TransferNet(events(run).shape, config.steps, config.channels, config.hidden)
+    if config.layers:
+        body = convolutions(config.layers, given.shape, neuron)
+    else:
+        body = small_body(given.shape, config.channels)
+    return TransferNet(body, config.hidden, given.source.classes, config.steps)
 
 
 def _events(given: _Given, size: int) -> tuple[Tensor, Tensor]:
@@ -163,7 +171,7 @@ def _finetune(net: TransferNet, given: _Given, config: TransferConfig) -> Callab
         if 2 * done >= config.epochs:
             yield from events(done)
             return
-        labels = torch.randint(CLASSES, (config.batch,))
+        labels = torch.randint(len(given.of_class), (config.batch,))
         yield step_losses(net.domain(_partners(given, labels, config.steps), static=False)[0], labels, VTH).mean()
 
     return epoch

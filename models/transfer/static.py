@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from spikeport.converters.network import Shape
 from spikeport.errors import DataError
+from spikeport.models.data.photographs import photographs
 from spikeport.models.data.recognise import EventSet
 from spikeport.models.data.samples import Samples
 from spikeport.models.data.sets import cifar10, find, mnist
@@ -21,19 +22,24 @@ MARGIN = 3
 """Pixels around MNIST's 28 that make N-MNIST's 34 (Orchard et al. 2015)."""
 
 
-def _digits(path: Path) -> Samples:
+def _digits(path: Path, _found: EventSet) -> Samples:
     read = mnist(find(path, "mnist.npz")).train
     return Samples(np.pad(read.frames, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))), read.labels)
 
 
-def _pictures(path: Path) -> Samples:
+def _pictures(path: Path, _found: EventSet) -> Samples:
     read = cifar10(path).train
     return Samples(read.frames.max(-1), read.labels)
 
 
-IMAGES: Mapping[str, tuple[str, Callable[[Path], Samples]]] = {
+def _objects(path: Path, found: EventSet) -> Samples:
+    return photographs(path, found.names, (found.sensor[1], found.sensor[2]))
+
+
+IMAGES: Mapping[str, tuple[str, Callable[[Path, EventSet], Samples]]] = {
     "N-MNIST": ("mnist.npz", _digits),
     "CIFAR10-DVS": ("CIFAR-10's data_batch_1.bin and so on", _pictures),
+    "N-Caltech101": ("Caltech101's folders of pictures", _objects),
 }
 """By the name of the recordings: what their images come as, and who reads them as V channels (N, H, W), uint8."""
 
@@ -51,7 +57,7 @@ def static_samples(found: EventSet, path: Path) -> Samples:
     files, read = IMAGES[found.name]
     if path.is_file():
         raise DataError(f"{path} is one file; give a folder that holds the recordings and {files} as well")
-    return read(path)
+    return read(path, found)
 
 
 def static_frames(images: NDArray[Any], shape: Shape, negative: bool = False) -> NDArray[np.float32]:
