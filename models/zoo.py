@@ -43,7 +43,7 @@ METHODS: Mapping[str, Method] = {
             name="da-lif",
             title="Dual adaptive LIF: a learnt decay and a learnt input weight per layer",
             paper="Zhang et al. 2025, arXiv:2502.10422",
-            data="N-MNIST",
+            data="any event recordings; here N-MNIST",
             published="better than LIF and PLIF at few time steps (no table was available)",
             reproduced="5 seeds: T=8 89.0 % (LIF 88.9, PLIF 88.9); late decision 85.1 % (LIF 68.7, PLIF 75.1, best "
             "fixed decay 85.1); on the chip 89.1 and 85.6 %",
@@ -53,7 +53,7 @@ METHODS: Mapping[str, Method] = {
             name="seenn",
             title="SEENN: early exit in time, by confidence or by a learnt policy",
             paper="Li et al. 2023, arXiv:2304.01230",
-            data="N-MNIST",
+            data="any event recordings; here N-MNIST",
             published="CIFAR-10, ResNet-19: 96.1 % at 1.08 steps on average (SEENN-II)",
             reproduced="6 seeds, T=10, on the chip: 84.1 % at 4.35 steps and 53 % of the SynOps (all steps: 84.4 %); "
             "SEENN-II 81.9 % at 6.7 steps",
@@ -63,7 +63,8 @@ METHODS: Mapping[str, Method] = {
             name="transfer",
             title="Static-to-event knowledge transfer: shared layers, aligned domains, sliding training",
             paper="He et al. 2023, arXiv:2303.13077",
-            data="N-MNIST and MNIST (a folder that holds nmnist.npz and mnist.npz)",
+            data="recordings and images in one folder: N-MNIST and MNIST; CIFAR10-DVS and CIFAR-10; N-Caltech101 and "
+            "Caltech101. Here N-MNIST",
             published="N-Caltech101, VGG-SNN: 92.6 % with transfer, 79.7 % without",
             reproduced="3 seeds, 20 / 50 / 100 labelled recordings: events only 60.7 / 74.2 / 80.5 %, the full method "
             "72.4 / 77.9 / 83.7; it aligns them (CKA 0.4 to 0.6), but plain pre-training wins: 78.8 / 82.7 / 84.5",
@@ -83,7 +84,7 @@ METHODS: Mapping[str, Method] = {
             name="skips",
             title="Skip connections: added or concatenated, swept and searched on the chip's own objectives",
             paper="Benmeziane et al. 2023, arXiv:2303.13563",
-            data="scikit-learn's digits and N-MNIST",
+            data="scikit-learn's digits; any event recordings (--set data_set=events), here N-MNIST",
             published="+8 % accuracy on average on CIFAR10-DVS and DVS128 Gesture by optimised skips",
             reproduced="3 seeds: digits 97.6 % with DSC n=4, 97.1 with ASC n=4, plain 95.1; N-MNIST 87.9, 88.0, 81.3; "
             "chip = integer twin in every logit, without delays over 99 % of them change; a search ties with random",

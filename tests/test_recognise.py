@@ -28,6 +28,7 @@ from spikeport.deploy.zoo.reproduction import trained
 from spikeport.errors import DataError, ModelError
 from spikeport.models.data.photographs import photographs
 from spikeport.models.data.recognise import event_frames, recognise
+from spikeport.models.data.sets import omniglot
 from spikeport.models.layers import convolutions
 from spikeport.models.neurons import LIF
 
@@ -208,6 +209,24 @@ def test_picture_that_is_none_is_named(tmp_path: Path) -> None:
         photographs(tmp_path, ("cat",), (8, 8))
     with pytest.raises(DataError, match="dog holds no pictures"):
         photographs(tmp_path, ("cat", "dog"), (8, 8))
+
+
+def test_omniglot_is_read_as_its_authors_distribute_it(tmp_path: Path) -> None:
+    home = tmp_path / "omniglot" / "images_background"
+    for alphabet in ("Korean", "Latin"):
+        (home / alphabet / "character01").mkdir(parents=True)
+        for drawer in range(20):
+            drawing = np.full((105, 105), 255, np.uint8)
+            drawing[:, drawer : drawer + 15] = 0
+            Image.fromarray(drawing).convert("1").save(home / alphabet / "character01" / f"01_{drawer:02}.png")
+    images, names = omniglot(tmp_path)
+    assert names.tolist() == ["Korean/character01", "Latin/character01"]
+    assert images.shape == (2, 20, 28, 28)
+    assert images[0, 0, 5].tolist() == [255] * 4 + [0] * 24
+    assert images[1, 15, 5].tolist() == [0] * 4 + [255] * 4 + [0] * 20
+    (home / "Latin" / "character01" / "01_00.png").unlink()
+    with pytest.raises(DataError, match="holds 19 drawings; Omniglot has 20 of every character"):
+        omniglot(tmp_path)
 
 
 def test_transfer_without_pictures_of_the_same_classes_is_refused(tmp_path: Path) -> None:

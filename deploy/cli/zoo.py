@@ -19,7 +19,8 @@ Data = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A method; spikeport zoo lists them.")]
 DataSet = Annotated[
-    Path, typer.Option("--data", metavar="PATH", help="The data set's file, or a folder that holds it.")
+    Path,
+    typer.Option("--data", metavar="PATH", help="The data set's file, or a folder that holds it: docs/zoo.md, 'Data'."),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -57,7 +58,7 @@ def train(
     json: options.Json = None,
 ) -> None:
     """Train a method; stopped and started again it ends with the same bits."""
-    from spikeport.deploy.cli.output import check_targets, progress, show
+    from spikeport.deploy.cli.output import check_targets, progress, show, tell
     from spikeport.deploy.report.tables import facts
     from spikeport.models.training.config import read_config
     from spikeport.models.training.fit import Watch
@@ -71,6 +72,7 @@ def train(
     run = start_run(output, name, config, data)
     with progress(f"training {name}") as report, logger(tensorboard) as log:
         finish_run(run, chosen.train(run, Watch(progress=report, log=log)))
+    tell(chosen.samples(run).findings)
     record = read_record(output)
     show(record, [facts(f"{name}: {output}", record["figures"])], json)
 

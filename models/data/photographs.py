@@ -1,9 +1,11 @@
-"""Photographs in folders of classes, Caltech101's for one."""
+"""Pictures in folders of classes: Caltech101's photographs, Omniglot's characters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from spikeport.errors import BackendError, DataError
 from spikeport.models.data.samples import Samples
 
+BOX = 4
+"""Pillow's ``Resampling.BOX``: means over areas."""
+DRAWERS = 20
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -29,9 +34,40 @@ def photographs(path: Path, names: Sequence[str], size: tuple[int, int]) -> Samp
         DataError: a class has no pictures, or one cannot be read.
         BackendError: the package Pillow is not installed.
     """
-    home = _home(path, names[0])
+    home, (height, width) = _home(path, names[0]), size
     found = [(label, picture) for label, name in enumerate(names) for picture in _pictures(home / name)]
-    return Samples(np.stack([_value(p, size) for _, p in found]), np.array([label for label, _ in found]))
+    values = np.zeros((len(found), height, width), np.uint8)
+    for value, (_, picture) in zip(values, found, strict=True):
+        with _opened(picture) as (opened, tools):
+            fitting = np.asarray(tools.contain(opened.convert("RGB"), (width, height))).max(-1)
+        value[: fitting.shape[0], : fitting.shape[1]] = fitting
+    return Samples(values, np.array([label for label, _ in found]))
+
+
+def characters(home: Path, side: int = 28) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
+    """Omniglot (Lake et al. 2015) as its authors distribute it: images (characters, 20 drawers, side, side), and names.
+
+    Ink is bright, as in MNIST; a name is alphabet/character.
+
+    Args:
+        home: ``images_background`` or ``images_evaluation``.
+        side: pixels.
+
+    Raises:
+        DataError: no folders of alphabets with 20 drawings of every character, or a drawing that cannot be read.
+        BackendError: the package Pillow is not installed.
+    """
+    folders = sorted(path for path in home.glob("*/*") if path.is_dir())
+    images = np.zeros((len(folders), DRAWERS, side, side), np.uint8)
+    for drawn, folder in zip(images, folders, strict=True):
+        if len(found := _pictures(folder)) != DRAWERS:
+            raise DataError(f"{folder} holds {len(found)} drawings; Omniglot has {DRAWERS} of every character")
+        for drawing, path in zip(drawn, found, strict=True):
+            with _opened(path) as (opened, tools):
+                drawing[:] = np.asarray(tools.invert(opened.convert("L")).resize((side, side), BOX))
+    if not folders:
+        raise DataError(f"{home} holds no alphabets with folders of characters")
+    return images, np.array([f"{folder.parent.name}/{folder.name}" for folder in folders])
 
 
 def _home(path: Path, name: str) -> Path:
@@ -47,17 +83,15 @@ def _pictures(folder: Path) -> list[Path]:
     raise DataError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
 
 
-def _value(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The picture, and Pillow's ``ImageOps``."""
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise BackendError(f"{path}: pictures need the package Pillow: pip install 'spikeport[zoo]'") from error
-    height, width = size
     try:
         with Image.open(path) as picture:
-            fitting = np.asarray(ImageOps.contain(picture.convert("RGB"), (width, height))).max(-1)
+            yield picture, ImageOps
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
-    value = np.zeros(size, np.uint8)
-    value[: fitting.shape[0], : fitting.shape[1]] = fitting
-    return value

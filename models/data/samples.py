@@ -46,6 +46,11 @@ class Parts:
     train: Samples
     test: Samples
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of both, each once."""
+        return tuple(dict.fromkeys((*self.train.findings, *self.test.findings)))
+
     def mixed(self, seed: int, test: int) -> Parts:
         """Both parts put together and split anew: ``test`` samples for test, the rest for training.
 
@@ -59,7 +64,7 @@ class Parts:
         if not 0 < test < len(labels):
             raise DataError(f"{test} samples for test out of {len(labels)}; leave at least one for each part")
         order = np.random.default_rng(seed).permutation(len(labels))
-        both = Samples(frames, labels, tuple(dict.fromkeys((*self.train.findings, *self.test.findings))))
+        both = Samples(frames, labels, self.findings)
         return Parts(both.take(order[test:]), both.take(order[:test]))
 
     def shuffled(self, seed: int) -> Parts:

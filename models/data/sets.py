@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import DataError
 from spikeport.models.data.npz import Archive
+from spikeport.models.data.photographs import characters
 from spikeport.models.data.recordings import Recordings
 from spikeport.models.data.samples import Parts, Samples
 
@@ -109,7 +110,13 @@ def braille(path: Path) -> Parts:
 
 
 def omniglot(path: Path) -> tuple[NDArray[Any], NDArray[np.str_]]:
-    """Omniglot (Lake et al. 2015): images (characters, 20 drawers, 28, 28), and names alphabet/character."""
+    """Omniglot (Lake et al. 2015): images (characters, 20 drawers, 28, 28), and names alphabet/character.
+
+    Args:
+        path: ``omniglot_small.npz``, or a folder that holds it or the authors' ``images_background``.
+    """
+    if path.is_dir() and not any(path.rglob("omniglot_small.npz")) and (own := sorted(path.rglob("images_background"))):
+        return characters(own[0])
     archive = Archive(find(path, "omniglot_small.npz"))
     return array(archive, "images"), array(archive, "names")
 
