@@ -99,6 +99,14 @@ def test_training_learns_and_reports_every_epoch() -> None:
     assert all(0 < rate < 1 for rate in rates.values())
 
 
+def test_what_is_logged_bears_the_name_of_its_stage(tmp_path: Path) -> None:
+    net, logged = nn.Linear(2, 2), []
+    watch = Watch(log=lambda epoch, figures: logged.append((epoch, *figures)))
+    stage = Stage(tmp_path / "fold1.safetensors")
+    fit(net, lambda epoch: iter([net.weight.sum()]), TrainingConfig(epochs=2), 1, stage, watch)
+    assert logged == [(0, "fold1/loss"), (1, "fold1/loss")]
+
+
 def test_loss_that_is_not_finite_stops_the_training() -> None:
     net = nn.Linear(2, 2)
     with pytest.raises(ModelError, match="the loss became nan in epoch 1"):

@@ -53,7 +53,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights, sample order and splits.")] = 0,
     settings: Settings = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Log the loss of every epoch there, for TensorBoard.")
+        Path | None, typer.Option(metavar="DIR", help="Log every epoch's loss and the result there, for TensorBoard.")
     ] = None,
     json: options.Json = None,
 ) -> None:
@@ -71,7 +71,10 @@ def train(
     config = read_config(chosen.config, {"seed": seed, **_pairs(settings)})
     run = start_run(output, name, config, data)
     with progress(f"training {name}") as report, logger(tensorboard) as log:
-        finish_run(run, chosen.train(run, Watch(progress=report, log=log)))
+        figures = chosen.train(run, Watch(progress=report, log=log))
+        finish_run(run, figures)
+        if log is not None:
+            log(config.epochs, figures)
     tell(chosen.samples(run).findings)
     record = read_record(output)
     show(record, [facts(f"{name}: {output}", record["figures"])], json)

@@ -224,7 +224,8 @@ def _cost_table(found: Sequence[Seed], title: str) -> ResultTable:
         cells = {f"{k}": np.mean([s.costs[k].as_dict()[what] for s in found]) / EPISODES for k in SHOTS}
         if any(cells.values()):
             rows.append({"what": what.replace("_", " "), **{k: f"{value:,.0f}" for k, value in cells.items()}})
-    heads = {"what": "events (no price list has them)", **{f"{k}": f"{k}-shot" for k in SHOTS}}
+    what = "events (loihi1 prices weight updates, no list the others)"
+    heads = {"what": what, **{f"{k}": f"{k}-shot" for k in SHOTS}}
     return ResultTable(f"{title}: what learning takes per episode on the chip, 8 bits, 5 passes", heads, tuple(rows))
 
 

@@ -36,7 +36,7 @@ class Watch:
     Attributes:
         progress: called with (epochs done, in all).
         figures: computed after every epoch, for example the accuracy on held-out samples; kept in the history.
-        log: called with (epoch, its figures).
+        log: called with (epoch, its figures, each under the stage's name where there is one: "net/loss").
     """
 
     progress: Progress | None = None
@@ -100,7 +100,7 @@ def fit(
                 write_checkpoint(stage.path, module, optimizer, Checkpoint(config.model_dump(), tuple(history)))
                 saved = time.monotonic()
             if watch.log is not None:
-                watch.log(epoch, history[-1])
+                watch.log(epoch, {f"{stage.path.stem}/{k}" if stage else k: v for k, v in history[-1].items()})
             if watch.progress is not None:
                 watch.progress(epoch + 1, config.epochs)
     module.eval()
