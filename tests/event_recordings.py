@@ -20,7 +20,8 @@ def atis(*events: Sequence[int]) -> bytes:
 
 def aedat2(*events: Sequence[int]) -> bytes:
     """CIFAR10-DVS's format; x, y, p, t."""
-    return b"#!AER-DAT2.0\n" + b"".join(struct.pack(">II", y << 8 | x << 1 | p, t) for x, y, p, t in events)
+    words = (struct.pack(">II", y << 8 | (127 - x) << 1 | (1 - p), t) for x, y, p, t in events)
+    return b"#!AER-DAT2.0\n" + b"".join(words)
 
 
 def aedat3(*events: Sequence[int], kind: int = 1, capacity: int | None = None) -> bytes:

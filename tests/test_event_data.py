@@ -8,7 +8,7 @@ from event_recordings import aedat3, atis
 
 from spikeport.errors import BackendError, DataError
 from spikeport.models.data.event_files import read_aedat2, read_aedat3, read_aedat4, read_atis
-from spikeport.models.data.event_sets import class_folders, dvs_gesture, every_tenth, shd
+from spikeport.models.data.event_sets import CIFAR10, cifar10_dvs, class_folders, dvs_gesture, every_tenth, shd
 from spikeport.models.data.recognise import event_frames
 from spikeport.models.data.recordings import Framing, Recordings
 from spikeport.models.data.samples import Parts, Samples
@@ -32,7 +32,7 @@ def test_dvs128_file_of_version_2_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat"
     words = struct.pack(">IIII", 100 << 8 | 27 << 1 | 1, 50, 5 << 8 | 127 << 1, 60)
     path.write_bytes(b"#!AER-DAT2.0\r\n# made by a test\r\n" + words)
-    assert plain(read_aedat2(path)) == [(27, 100, 1, 0), (127, 5, 0, 10)]
+    assert plain(read_aedat2(path)) == [(100, 100, 0, 0), (0, 5, 1, 10)]
 
 
 def test_dvs_gesture_file_skips_what_is_no_valid_polarity_event(tmp_path: Path) -> None:
@@ -98,6 +98,18 @@ def test_every_tenth_recording_of_a_class_is_for_test(tmp_path: Path) -> None:
     parts = every_tenth(tmp_path, (2, 128, 128), Framing(1, 1.0))
     assert (len(parts.train), parts.test.labels.tolist()) == (18, [0, 1])
     assert [int(np.argwhere(frame)[0][2]) for frame in parts.test.frames] == [9, 9]
+
+
+def test_cifar10_dvs_stands_upright(tmp_path: Path) -> None:
+    for name in CIFAR10:
+        (tmp_path / name).mkdir()
+        for index in range(10):
+            address = 30 << 8 | 20 << 1
+            (tmp_path / name / f"{index}.aedat").write_bytes(b"#!AER-DAT2.0\n" + struct.pack(">II", address, index))
+    parts = cifar10_dvs(tmp_path, Framing(1, 1.0))
+    assert (len(parts.train), parts.test.labels.tolist()) == (90, list(range(10)))
+    # Column 20 from the right and row 30 as stored: 127 - 30 from the left, 127 - 20 from the top.
+    assert {tuple(map(int, at[1:])) for at in np.argwhere(parts.train.frames[:, 0])} == {(1, 107, 97)}
 
 
 def test_gestures_are_cut_out_of_their_trials(tmp_path: Path) -> None:

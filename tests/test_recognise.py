@@ -123,7 +123,7 @@ def test_path_without_recordings_is_told_what_is_taken(tmp_path: Path) -> None:
     (tmp_path / "shd_train.h5").touch()
     with pytest.raises(DataError, match="of others give the folder"):
         recognise(tmp_path / "shd_train.h5")
-    with pytest.raises(DataError, match="no event recordings"):
+    with pytest.raises(DataError, match="nowhere: no such file or folder"):
         recognise(tmp_path / "nowhere")
 
 

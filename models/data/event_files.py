@@ -40,15 +40,15 @@ def read_atis(path: Path) -> Events:
 def read_aedat2(path: Path) -> Events:
     """``.aedat`` version 2 of a DVS128 (CIFAR10-DVS): big-endian pairs of address and time in µs.
 
-    Times count from the first event, since the camera's clock runs on between recordings. Address: bit 0 polarity, bits
-    1..7 column, bits 8..14 row, as stored (jAER's viewer mirrors the columns).
-    Source: jAER's ``DVS128`` extractor.
+    Times count from the first event, since the camera's clock runs on between recordings. Address: bit 0 is 1 where it
+    got darker, bits 1..7 the column from the right, bits 8..14 the row.
+    Source: jAER's ``DVS128`` extractor; ``dat2mat.m``, which the authors of CIFAR10-DVS refer to.
     """
     data = _body(path, b"#!AER-DAT2")
     if len(data) % 8:
         raise DataError(f"{path} has {len(data)} bytes of events, which are no whole events of 8")
     address, time = np.frombuffer(data, ">u4").reshape(-1, 2).T.astype(np.int64)
-    return _events(path, address >> 1 & 0x7F, address >> 8 & 0x7F, address & 1, _from_zero(time))
+    return _events(path, 127 - (address >> 1 & 0x7F), address >> 8 & 0x7F, 1 - (address & 1), _from_zero(time))
 
 
 def read_aedat3(path: Path) -> Events:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -54,22 +55,35 @@ def _recordings_in(folder: Path) -> Iterator[Path]:
     return (entry for entry in folder.iterdir() if entry.suffix in READERS) if folder.is_dir() else iter(())
 
 
-def every_tenth(folder: Path, sensor: Shape, framing: Framing, names: Sequence[str] = ()) -> Parts:
+def every_tenth(folder: Path, sensor: Shape, framing: Framing) -> Parts:
     """Folders of classes as `class_folders` takes them; every tenth recording of a class for test.
 
     Raises:
         DataError: no class has ten recordings.
     """
-    both = frames_of(class_folders(folder, sensor, names), framing)
+    return _divided(folder, class_folders(folder, sensor), framing)
+
+
+def cifar10_dvs(folder: Path, framing: Framing) -> Parts:
+    """CIFAR10-DVS (Li et al. 2017, Frontiers in Neuroscience 11:309), which has no split of its own.
+
+    The camera lay on its side; events are turned so that they look like CIFAR-10's images, as everybody does.
+    """
+    return _divided(folder, map(_upright, class_folders(folder, DVS128, CIFAR10)), framing)
+
+
+def _upright(lying: Recordings) -> Recordings:
+    events = lying.events.copy()
+    events["x"], events["y"] = DVS128[2] - 1 - lying.events["y"], lying.events["x"]
+    return replace(lying, events=events)
+
+
+def _divided(folder: Path, recordings: Iterable[Recordings], framing: Framing) -> Parts:
+    both = frames_of(recordings, framing)
     place = np.concatenate([np.arange(count) for count in np.bincount(both.labels)])
     if not (place == 9).any():
         raise DataError(f"{folder}: every tenth recording of a class is for test, and no class has ten")
     return Parts(both.take(place % 10 != 9), both.take(place % 10 == 9))
-
-
-def cifar10_dvs(folder: Path, framing: Framing) -> Parts:
-    """CIFAR10-DVS (Li et al. 2017, Frontiers in Neuroscience 11:309), which has no split of its own."""
-    return every_tenth(folder, DVS128, framing, CIFAR10)
 
 
 def dvs_gesture(folder: Path, framing: Framing) -> Parts:

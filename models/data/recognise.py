@@ -130,6 +130,8 @@ def recognise(path: Path) -> EventSet:
     Raises:
         DataError: none, or more than one.
     """
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
     if path.is_file() and path.suffix != ".npz":
         raise DataError(f"{path}: the only file that is a set is nmnist.npz; of others give the folder: {FORMS}")
     if path.is_file():
