@@ -11,6 +11,7 @@ from spikeport.converters.circuit import Circuit, InputCode
 from spikeport.converters.findings import Finding, Outcome
 from spikeport.converters.network import Network
 from spikeport.converters.passes.align import align
+from spikeport.converters.passes.fan_in_limit import check_fan_in
 from spikeport.converters.passes.fold import fold
 from spikeport.converters.passes.infer import infer
 from spikeport.converters.passes.lower import lower
@@ -36,8 +37,14 @@ class Chain:
     findings: list[Finding] = field(default_factory=list)
 
     def circuit(self, network: Network, code: InputCode) -> Circuit:
-        """infer, fold, lower, align: from the trained network to the chip's vocabulary and clock."""
-        return self.aligned(self.lowered(network, code))
+        """infer, fold, lower, align: from the trained network to the chip's vocabulary and clock.
+
+        Raises:
+            DoesNotFitError: a neuron hears more than a core can tell apart; it is said here, before weights are chosen.
+        """
+        circuit = self.aligned(self.lowered(network, code))
+        check_fan_in(circuit, self.profile)
+        return circuit
 
     def lowered(self, network: Network, code: InputCode) -> Circuit:
         """infer, fold, lower: the chip's vocabulary, on the trained network's clock."""

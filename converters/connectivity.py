@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.converters.chip_network import Connectivity, Conv2d, Dense, Ints, Sparse
+from spikeport.converters.circuit import ConvMap
 
 
 def fan_out(connectivity: Connectivity, start: int, stop: int) -> Ints:
@@ -44,7 +45,7 @@ def fan_in(connectivity: Connectivity) -> Ints:
             return np.broadcast_to(per_pixel, connectivity.target_shape).reshape(-1).astype(np.int64)
 
 
-def axis_reach(conv: Conv2d, axis: int) -> NDArray[np.int64]:
+def axis_reach(conv: Conv2d | ConvMap, axis: int) -> NDArray[np.int64]:
     """(n_in, n_out) ones where input position i of one spatial axis feeds output position o."""
     n_in, n_out = conv.source_shape[1 + axis], conv.target_shape[1 + axis]
     taps = np.arange(conv.weight.shape[2 + axis]) * conv.dilation[axis] - conv.padding[axis]

@@ -46,4 +46,6 @@ def convolutions(text: str, shape: Shape, neurons: Callable[[], SteppedNeuron]) 
         if not min(height, width):
             size = f"frames of {shape[1]} x {shape[2]} pixels"
             raise DataError(f"layers={text}: {size} cannot be halved {words.count(POOL)} times")
+    if not any(word != POOL for word in words):
+        raise DataError(f"layers={text}: nothing but pools has no neurons; name at least one number of channels")
     return {**layers, "flatten": nn.Flatten()}, prod((channels, height, width))

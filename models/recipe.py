@@ -22,6 +22,7 @@ class Recipe(Generic[Config]):
         train: trains into the run's folder, goes on where it was stopped, and returns figures of the result.
         network: the network to deploy, from a finished run.
         samples: the data as the deployed network takes them; calibration uses ``train``, accuracy ``test``.
+        untrained: the network to deploy as it is before anything was learnt, to see whether it goes onto a chip.
         decoder: how the output becomes a class, as `spikeport.deploy.decode` calls it.
     """
 
@@ -29,4 +30,5 @@ class Recipe(Generic[Config]):
     train: Callable[[RunFolder[Config], Watch], Figures]
     network: Callable[[RunFolder[Config]], Network]
     samples: Callable[[RunFolder[Config]], Parts]
+    untrained: Callable[[RunFolder[Config]], Network] | None = None
     decoder: str = "count"

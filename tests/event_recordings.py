@@ -39,15 +39,17 @@ def drawn(label: int, classes: int, side: int, seconds: float, seed: int, count:
     return [tuple(map(int, e)) for e in zip(rng.integers(0, side, count), y, rng.integers(0, 2, count), t, strict=True)]
 
 
-def write_class_folders(folder: Path, names: Iterable[str], each: int, suffix: str, side: int, seconds: float) -> None:
-    """One folder per class, ``.bin`` or ``.aedat``."""
+def write_class_folders(
+    folder: Path, names: Iterable[str], each: int, suffix: str, side: int, seconds: float, stem: str = ""
+) -> None:
+    """One folder per class, ``.bin`` or ``.aedat``; file names are ``stem`` and a number."""
     names = tuple(names)
     for label, name in enumerate(names):
         (folder / name).mkdir(parents=True)
         for index in range(each):
             events = drawn(label, len(names), side, seconds, 100 * label + index)
             encoded = atis(*events) if suffix == ".bin" else aedat2(*events)
-            (folder / name / f"{index:05}{suffix}").write_bytes(encoded)
+            (folder / name / f"{stem}{index:05}{suffix}").write_bytes(encoded)
 
 
 def write_nmnist_folders(folder: Path, each: int = 6) -> None:
@@ -74,7 +76,7 @@ def write_cifar10_images(folder: Path, each: int = 3) -> None:
 
 def write_ncaltech(folder: Path, each: int = 10) -> None:
     """Three of its classes."""
-    write_class_folders(folder, ("accordion", "airplanes", "yin_yang"), each, ".bin", 180, 0.3)
+    write_class_folders(folder, ("accordion", "airplanes", "yin_yang"), each, ".bin", 180, 0.3, "image_")
 
 
 def write_gestures(folder: Path, persons: int = 6) -> None:

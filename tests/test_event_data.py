@@ -50,7 +50,7 @@ def test_dvs_gesture_file_skips_what_is_no_valid_polarity_event(tmp_path: Path) 
         ("a.aedat", b"#!AER-DAT2.0\n12345", "no whole events of 8"),
         ("a.aedat", b"#!AER-DAT2.0", "ends within its comment lines"),
         ("a.aedat4", b"what is this", r"pip install 'spikeport\[zoo\]'|cannot be read as .aedat4"),
-        ("a.bin", b"", "a recording without events"),
+        ("a.bin", b"", r"a\.bin has no events"),
     ],
 )
 def test_damaged_recording_is_named(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
@@ -66,6 +66,40 @@ def test_packet_larger_than_its_file_is_refused(tmp_path: Path, capacity: int) -
     path.write_bytes(b"#!AER-DAT3.1\n" + aedat3((1, 2, 0, 1, 10), capacity=capacity))
     with pytest.raises(DataError, match=rf"declares {capacity} events of 8 bytes, more than follow"):
         read_aedat3(path)
+
+
+def test_packets_without_events_are_skipped_and_odd_sizes_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat"
+    path.write_bytes(b"#!AER-DAT3.1\n" + aedat3() + aedat3((1, 2, 0, 1, 10)))
+    assert plain(read_aedat3(path)) == [(1, 2, 0, 10)]
+    odd = struct.pack("<hhiiiiii", 1, 0, 9, 4, 0, 1, 1, 1) + bytes(9)
+    path.write_bytes(b"#!AER-DAT3.1\n" + odd)
+    with pytest.raises(DataError, match="1 events of 9 bytes"):
+        read_aedat3(path)
+
+
+def test_what_is_no_event_of_a_pixel_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat"
+    path.write_bytes(b"#!AER-DAT2.0\n" + struct.pack(">IIII", 1 << 15, 40, 5 << 8 | 127 << 1, 60))
+    assert plain(read_aedat2(path)) == [(0, 5, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("3,-5,4000", "line 2: a gesture from -5 to 4000 µs"),
+        ("3,2000,99999999999", "line 2: a gesture from 2000 to 99999999999"),
+        ("3,20000,40000", "line 2 has no events"),
+        ("3,2000", "line 2 has no class, startTime_usec and endTime_usec"),
+    ],
+)
+def test_bad_line_of_a_trial_is_named(tmp_path: Path, row: str, reason: str) -> None:
+    (tmp_path / "u.aedat").write_bytes(b"#!AER-DAT3.1\n" + aedat3((1, 1, 1, 1, 3000)))
+    (tmp_path / "u_labels.csv").write_text(f"\ufeffclass,startTime_usec,endTime_usec\n{row}\n")
+    for part in ("train", "test"):
+        (tmp_path / f"trials_to_{part}.txt").write_text("u.aedat\n")
+    with pytest.raises(DataError, match=rf"u_labels\.csv, {reason}"):
+        dvs_gesture(tmp_path, Framing(2, 2e-3))
 
 
 def test_missing_aedat4_is_an_error_not_a_traceback(tmp_path: Path) -> None:

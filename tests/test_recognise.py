@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from event_recordings import (
+    atis,
     write_cifar10_dvs,
     write_cifar10_images,
     write_class_folders,
@@ -23,14 +24,18 @@ from PIL import Image
 from torch import nn
 
 from spikeport.converters.network import Conv
-from spikeport.deploy.zoo.deployed import deploy_run
+from spikeport.deploy.zoo.deployed import deploy_run, will_not_deploy
 from spikeport.deploy.zoo.reproduction import trained
 from spikeport.errors import DataError, ModelError
+from spikeport.models import zoo
 from spikeport.models.data.photographs import photographs
 from spikeport.models.data.recognise import event_frames, recognise
 from spikeport.models.data.sets import omniglot
 from spikeport.models.layers import convolutions
 from spikeport.models.neurons import LIF
+from spikeport.models.skips.recipe import SkipsConfig
+from spikeport.models.training.run_folder import start_run
+from spikeport.models.transfer.static import static_samples
 
 Write = Callable[[Path], None]
 FORMS: list[tuple[Write, str, int, tuple[int, ...], tuple[int, int]]] = [
@@ -62,7 +67,7 @@ def test_pool_and_seconds_are_the_users_to_choose(tmp_path: Path) -> None:
     write_cifar10_dvs(tmp_path)
     assert event_frames(tmp_path, 4, pool=8).shape == (2, 16, 16)
     late = event_frames(tmp_path, 4, seconds=0.6).parts.train.findings
-    assert "come after 0.6 s and were left out" in late[0].message
+    assert "come after 0.6 s and were left out" in late[-1].message
     with pytest.raises(DataError, match="pooling 3 x 3 pixels does not divide a sensor of 128 x 128"):
         event_frames(tmp_path, 4, pool=3)
 
@@ -77,19 +82,74 @@ def test_few_recordings_in_one_file_are_split_by_the_seed(tiny_nmnist: Path) -> 
 def test_recordings_of_ones_own_are_folders_of_classes(tmp_path: Path) -> None:
     write_class_folders(tmp_path / "mine", ("left", "right"), 10, ".aedat", 128, 2.0)
     (tmp_path / "mine" / ".cache").mkdir()
-    with pytest.raises(DataError, match="mine: how long its recordings last is not known; say so with --set seconds="):
+    with pytest.raises(DataError, match="recordings in mine: how long they last is not known; say so with"):
         event_frames(tmp_path / "mine", 4)
     frames = event_frames(tmp_path / "mine", 4, seconds=2.0)
-    assert (frames.source.name, frames.source.classes, frames.shape) == ("mine", 2, (2, 32, 32))
+    assert (frames.source.name, frames.source.classes, frames.shape) == ("recordings in mine", 2, (2, 32, 32))
     assert frames.parts.test.labels.tolist() == [0, 1]
 
 
-def test_class_missing_in_the_test_part_shifts_no_label(tmp_path: Path) -> None:
+def test_class_missing_in_one_part_shifts_no_label(tmp_path: Path) -> None:
     for part, names in (("Train", ("a", "b", "c")), ("Test", ("a", "c"))):
         write_class_folders(tmp_path / part, names, 2, ".bin", 34, 0.3)
     frames = event_frames(tmp_path, 2)
     assert (frames.source.classes, frames.shape) == (3, (2, 30, 40))
     assert sorted(set(frames.parts.test.labels)) == [0, 2]
+    write_class_folders(tmp_path / "Test", ("d",), 1, ".bin", 34, 0.3)
+    with pytest.raises(DataError, match="Test has d, and Train only a, b, c"):
+        event_frames(tmp_path, 3)
+
+
+def test_digits_that_are_missing_shift_no_label(tmp_path: Path) -> None:
+    for part in ("Train", "Test"):
+        write_class_folders(tmp_path / part, ("0", "7"), 2, ".bin", 34, 0.3)
+    frames = event_frames(tmp_path, 2)
+    assert (frames.source.name, frames.source.classes, frames.shape) == ("N-MNIST", 10, (2, 17, 17))
+    assert frames.parts.test.labels.tolist() == [0, 0, 7, 7]
+
+
+def test_a_folders_name_makes_no_public_set(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "CIFAR10-DVS", ("airplane", "cat", "dog"), 10, ".aedat", 128, 1.0)
+    assert event_frames(tmp_path / "CIFAR10-DVS", 2, seconds=1.0).source.name == "recordings in CIFAR10-DVS"
+
+
+def test_linked_folders_are_looked_into_once(tmp_path: Path) -> None:
+    write_shd(tmp_path / "elsewhere")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data")
+    assert recognise(tmp_path / "data").name == "SHD"
+
+
+def test_annotations_and_hidden_files_are_no_recordings(tmp_path: Path) -> None:
+    write_ncaltech(tmp_path / "Caltech101")
+    write_class_folders(
+        tmp_path / "annotations", ("accordion", "airplanes", "yin_yang"), 2, ".bin", 34, 0.3, "annotation_"
+    )
+    (tmp_path / "Caltech101" / "airplanes" / "._image_00001.bin").write_bytes(b"no recording")
+    frames = event_frames(tmp_path, 2)
+    assert (frames.source.name, len(frames.parts.train)) == ("N-Caltech101", 27)
+
+
+def test_a_bad_recording_is_named(tmp_path: Path) -> None:
+    write_nmnist_folders(tmp_path, each=2)
+    (tmp_path / "Train" / "3" / "00001.bin").write_bytes(atis((1, 200, 0, 5)))
+    with pytest.raises(DataError, match=r"3/00001\.bin: events reach from y = 200 to 200"):
+        event_frames(tmp_path, 2)
+
+
+def test_class_with_less_than_ten_recordings_is_refused(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, ("a", "b"), 9, ".bin", 34, 0.3)
+    with pytest.raises(DataError, match="every tenth recording of a class is for test, and one class has only 9"):
+        event_frames(tmp_path, 2)
+
+
+def test_a_training_says_what_it_found(tmp_path: Path) -> None:
+    write_gestures(tmp_path, persons=3)
+    said = (
+        "DVS128 Gesture: 11 and 22 recordings of 11 classes, 2 x 128 x 128 pixels in frames of 2 x 16 x 16, 4 steps of"
+    )
+    assert event_frames(tmp_path, 4, pool=8).divided(0, 1).findings[0].message.startswith(said)
 
 
 class _Camera:
@@ -202,6 +262,43 @@ def test_transfer_takes_photographs_beside_their_recordings(tmp_path: Path) -> N
         trained("transfer", settings | {"labelled": 50}, tmp_path, tmp_path / "other")
 
 
+def test_no_picture_of_a_judged_recording_is_learnt_from(tmp_path: Path) -> None:
+    write_ncaltech(tmp_path / "recordings", each=20)
+    for name in ("accordion", "airplanes", "yin_yang"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(20):
+            Image.new("RGB", (24, 18), (10 * index, 0, 0)).save(tmp_path / "pictures" / name / f"image_{index:05}.png")
+    given = static_samples(recognise(tmp_path), tmp_path)
+    assert len(given) == 54
+    assert sorted({int(v.max()) for v in given.frames}) == [10 * index for index in range(20) if index % 10 != 9]
+
+
+def test_classes_without_a_picture_are_named(tmp_path: Path) -> None:
+    write_cifar10_dvs(tmp_path / "recordings")
+    write_cifar10_images(tmp_path / "pictures")
+    with pytest.raises(DataError, match=r"images=10: none of class \d is among those drawn; draw more"):
+        trained("transfer", SMALL | {"labelled": 20, "images": 10}, tmp_path, tmp_path / "run")
+
+
+def test_network_that_fits_no_core_is_told_before_training(tmp_path: Path) -> None:
+    write_nmnist_folders(tmp_path / "data")
+    recipe = zoo.recipe("seenn")
+
+    def told(**settings: Any) -> list[str]:
+        run = start_run(tmp_path / "run", "seenn", recipe.config(steps=2, **settings), tmp_path / "data")
+        return [f.code for f in will_not_deploy(run, recipe, "loihi2")]
+
+    assert told(layers="vgg-snn") == ["will-not-deploy"]
+    assert told(layers="64,p,128,p") == ["will-not-deploy"]
+    assert told(layers="32,p,64,p,64") == []
+    assert told() == []
+
+
+def test_settings_of_recordings_are_refused_for_digits() -> None:
+    with pytest.raises(DataError, match="pool and seconds are for recordings; they go with data_set=events"):
+        SkipsConfig(pool=2)
+
+
 def test_picture_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "a.jpg").write_bytes(b"no picture")
@@ -242,6 +339,8 @@ def test_body_of_the_papers_size_is_a_setting(tmp_path: Path) -> None:
     assert features == 512 * 3 * 3
     with pytest.raises(DataError, match="'x' is no number of channels, nor p for a pool, nor vgg-snn"):
         convolutions("4,x", (2, 8, 8), LIF)
+    with pytest.raises(DataError, match="nothing but pools has no neurons"):
+        convolutions("p,p", (2, 8, 8), LIF)
     with pytest.raises(DataError, match="frames of 8 x 8 pixels cannot be halved 4 times"):
         convolutions("4,p,p,p,p", (2, 8, 8), LIF)
     write_nmnist_folders(tmp_path / "data")

@@ -26,8 +26,8 @@ def both_sets(tiny_nmnist: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "nmnist.npz").write_bytes(tiny_nmnist.read_bytes())
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (60, 28, 28), dtype=np.uint8), np.arange(60) % 10
-    np.savez(folder / "mnist.npz", train=images, train_y=labels, test=images[:5], test_y=labels[:5])
+    images, labels = rng.integers(0, 256, (90, 28, 28), dtype=np.uint8), np.arange(90) % 10
+    np.savez(folder / "mnist.npz", train=images[:5], train_y=labels[:5], test=images, test_y=labels)
     return folder
 
 
@@ -61,7 +61,7 @@ def test_static_images_are_the_same_on_both_polarities() -> None:
 
 def test_digits_lie_in_the_middle_of_what_the_event_sensor_saw(both_sets: Path) -> None:
     given = static_samples(recognise(both_sets), both_sets)
-    assert given.frames.shape[1:] == (34, 34)
+    assert given.frames.shape == (60, 34, 34)  # of 90 images for test the first 30 are those of the recordings for test
     assert not given.frames[:, :3].any()
     assert given.frames[:, 3:31, 3:31].any()
     with pytest.raises(DataError, match=r"is one file; give a folder that holds the recordings and mnist\.npz"):
@@ -99,8 +99,7 @@ def test_too_few_recordings_of_a_class_are_refused(both_sets: Path, tmp_path: Pa
 def test_the_reproduction_has_a_table_for_every_condition(
     both_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conditions = {"few": {"labelled": 20}, "few, negatives": {"labelled": 20, "negative": True}}
-    monkeypatch.setattr(transfer, "CONDITIONS", conditions)
+    monkeypatch.setattr(transfer, "CONDITIONS", ((2, "", {}), (2, ", negatives", {"negative": True})))
     monkeypatch.setattr(transfer, "lava_claim", lambda _deployments: Claim("Lava", None, ""))
     small = {name: value for name, value in SMALL.items() if name != "labelled"}
     monkeypatch.setattr(transfer, "trained", lambda name, asked, *rest: trained(name, {**small, **asked}, *rest))

@@ -21,4 +21,5 @@ def write_tiny_nmnist(path: Path, train: int = 90, test: int = 30) -> None:
         events["t"] = rng.integers(0, 300_000, events.shape)
         arrays |= {f"{name}_events": events.ravel(), f"{name}_labels": labels}
         arrays[f"{name}_offsets"] = np.arange(samples + 1) * EVENTS
+        arrays[f"{name}_ids"] = np.arange(samples) + (1 if name == "train" else 60_001)
     np.savez(path, **arrays)

@@ -52,6 +52,9 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; goes on if it was begun there.")],
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights, sample order and splits.")] = 0,
     settings: Settings = None,
+    target: Annotated[
+        str, typer.Option(help="Chip it is meant for: told before training if it cannot go there.")
+    ] = "loihi2",
     tensorboard: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Log every epoch's loss and the result there, for TensorBoard.")
     ] = None,
@@ -60,6 +63,7 @@ def train(
     """Train a method; stopped and started again it ends with the same bits."""
     from spikeport.deploy.cli.output import check_targets, progress, show, tell
     from spikeport.deploy.report.tables import facts
+    from spikeport.deploy.zoo.deployed import will_not_deploy
     from spikeport.models.training.config import read_config
     from spikeport.models.training.fit import Watch
     from spikeport.models.training.run_folder import finish_run, read_record, start_run
@@ -70,6 +74,7 @@ def train(
     chosen = recipe(name)
     config = read_config(chosen.config, {"seed": seed, **_pairs(settings)})
     run = start_run(output, name, config, data)
+    tell(will_not_deploy(run, chosen, target))
     with progress(f"training {name}") as report, logger(tensorboard) as log:
         figures = chosen.train(run, Watch(progress=report, log=log))
         finish_run(run, figures)
@@ -126,10 +131,12 @@ def search_skips(
     json: options.Json = None,
 ) -> None:
     """Search for skip connections: train, deploy and price candidates; show the best and the Pareto front."""
-    from spikeport.deploy.cli.output import check_targets, progress, show
+    from spikeport.deploy.cli.output import check_targets, progress, show, tell
     from spikeport.deploy.zoo.skips_record import search_record, search_tables
     from spikeport.deploy.zoo.skips_search import asked_for, search
     from spikeport.errors import DataError
+    from spikeport.models.skips.recipe import samples
+    from spikeport.models.training.run_folder import RunFolder
 
     if name != "skips":
         raise DataError(f"nothing to search in {name!r}; there is skips")
@@ -137,6 +144,7 @@ def search_skips(
     home, found = output or Path("runs") / "skips-search", {}
     for kind in dict.fromkeys((sampler, *(["random"] if random else []))):
         asked = asked_for(data, _pairs(settings), target, kind, goal, seed)
+        tell(samples(RunFolder(home, name, asked.config, asked.data)).findings)
         with progress(f"{kind} search for skips") as report:
             found[kind] = search(asked, home, trials, workers, report)
     record = search_record(found, target, home)
@@ -154,12 +162,13 @@ def reproduce_claims(
     json: options.Json = None,
 ) -> None:
     """Reproduce a paper's claim at small scale: tables with mean and spread over seeds, and what holds."""
-    from spikeport.deploy.cli.output import check_targets, show, status
+    from spikeport.deploy.cli.output import check_targets, show, status, tell
     from spikeport.deploy.zoo.reproduction import reproduce
 
     check_targets(json)
     with status(f"reproducing {name}") as step:
         found = reproduce(name, data, output or Path("runs") / name, _seeds(seeds), step)
+    tell(found.findings)
     show(found.as_dict(), found.shown(), json)
 
 

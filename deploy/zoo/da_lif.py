@@ -17,8 +17,9 @@ from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import PRICES, Deployed, deploy_run, float_classes
 from spikeport.deploy.zoo.lava_check import lava_claim
 from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
-from spikeport.models.da_lif.recipe import DALIFConfig, events, samples
+from spikeport.models.da_lif.recipe import DALIFConfig, samples
 from spikeport.models.da_lif.recipe import trained as trained_module
+from spikeport.models.data.recognise import recognise
 from spikeport.models.recipe import Recipe
 from spikeport.models.training.evaluate import outputs
 from spikeport.models.training.fit import Figures
@@ -90,6 +91,7 @@ class Result:
 def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Reproduction:
     """See `spikeport.deploy.zoo.reproduction.reproduce`."""
     results: dict[str, dict[str, list[Result]]] = {}
+    name = recognise(data).name
     for task in TASKS:
         results[task] = {}
         for variant in VARIANTS:
@@ -104,9 +106,9 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
         results[task][BEST] = [results[task][name][number] for number, name in enumerate(chosen)]
     step("Lava")
     checked = {task: _fine_with_frames(task, seeds[0], data, folder) for task in TASKS}
-    name = events(run_of(LATE, "DA-LIF", seeds[0], data, folder)[0]).source.name
+    run = run_of(LATE, "DA-LIF", seeds[0], data, folder)[0]
     tables = (*(_table(f"{name}, {task}", found) for task, found in results.items()), _energy_table(results))
-    return Reproduction("da-lif", tuple(seeds), tables, (*_claims(results), lava_claim(checked)))
+    return Reproduction("da-lif", tuple(seeds), tables, (*_claims(results), lava_claim(checked)), samples(run).findings)
 
 
 def run_of(

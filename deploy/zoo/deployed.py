@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.converters.circuit import READOUTS
+from spikeport.converters.chain import Chain
+from spikeport.converters.circuit import READOUTS, InputCode
 from spikeport.converters.findings import Finding
 from spikeport.converters.network import Network
 from spikeport.converters.read.nir import read_nir
@@ -18,8 +19,10 @@ from spikeport.converters.write.nir import write_nir
 from spikeport.deploy.backends.float import run_float
 from spikeport.deploy.compile import CompileOptions, codec_for, compile_network
 from spikeport.deploy.deployment import Deployment
+from spikeport.deploy.encode import largest, unit
 from spikeport.deploy.estimate.record import Estimate
 from spikeport.deploy.run import Run
+from spikeport.errors import DoesNotFitError, UnsupportedNodeError, UnsupportedOnChipError
 from spikeport.hw_profiles.profile import load_profile
 from spikeport.models.data.samples import Samples
 from spikeport.models.recipe import Recipe
@@ -94,6 +97,21 @@ def deploy_run(
     if folder is not None:
         deployment.save(folder / "model.spk")
     return judged(deployment, network, parts.test, prices)
+
+
+def will_not_deploy(run: RunFolder[Any], recipe: Recipe[Any], target: str) -> tuple[Finding, ...]:
+    """A warning before training where the network, its weights aside, does not go onto the chip."""
+    if recipe.untrained is None:
+        return ()
+    network = recipe.untrained(run)
+    encoder = codec_for(network, decode=recipe.decoder).encoder
+    try:
+        Chain(load_profile(target)).circuit(network, InputCode(unit(encoder), largest(encoder)))
+    except (UnsupportedOnChipError, UnsupportedNodeError, DoesNotFitError) as problem:
+        text = f"what is trained here will not go onto {target}: {problem}."
+        advice = "Change the settings that make the network so large, or train on for its accuracy in floats alone."
+        return (Finding("will-not-deploy", "warning", "", text, advice),)
+    return ()
 
 
 def judged(deployment: Deployment, network: Network, test: Samples, prices: tuple[str, ...] = PRICES) -> Deployed:

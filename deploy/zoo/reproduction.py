@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from rich.console import RenderableType
 
+from spikeport.converters.findings import Finding
 from spikeport.deploy.report.tables import columns
 from spikeport.errors import ModelError
 from spikeport.models.recipe import Recipe
@@ -77,12 +78,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What `reproduce` of a method returns."""
+    """What `reproduce` of a method returns; ``findings``: what is to say of its data."""
 
     method: str
     seeds: tuple[int, ...]
     tables: tuple[ResultTable, ...]
     claims: tuple[Claim, ...]
+    findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values; spreads with their single values."""
@@ -91,6 +93,7 @@ class Reproduction:
             "seeds": list(self.seeds),
             "tables": [{"title": t.title, "rows": [_plain(row) for row in t.rows]} for t in self.tables],
             "claims": [{"claim": c.text, "holds": c.holds, "found": c.found} for c in self.claims],
+            "findings": [finding.as_dict() for finding in self.findings],
         }
 
     def shown(self) -> list[RenderableType]:

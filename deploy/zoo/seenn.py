@@ -28,6 +28,7 @@ from spikeport.models.seenn.recipe import (
     fold_networks,
     parts,
     right_after,
+    samples,
     trained_policy,
 )
 from spikeport.models.training.run_folder import RunFolder
@@ -90,7 +91,7 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
         lava = lava or {name: (deployed.deployment, parts(run).test.frames)}
     step("Lava")
     tables = (_table(next(iter(lava)), found), _cost_table(found), _times(found))
-    return Reproduction("seenn", tuple(seeds), tables, (*_claims(found), lava_claim(lava)))
+    return Reproduction("seenn", tuple(seeds), tables, (*_claims(found), lava_claim(lava)), samples(run).findings)
 
 
 def _judged(run: RunFolder[SEENNConfig], deployed: Deployed) -> Seed:

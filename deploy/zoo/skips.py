@@ -20,6 +20,7 @@ from spikeport.deploy.zoo.skips_search import Search, search
 from spikeport.deploy.zoo.skips_sweep import (
     BLOCKS,
     DIGITS,
+    EVENTS,
     OPTIONS,
     PLAIN,
     SWEPT,
@@ -59,15 +60,17 @@ class Searches:
 def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Reproduction:
     """See `spikeport.deploy.zoo.reproduction.reproduce`."""
     found: Found = {}
+    recordings = recognise(data).name
     for task, variant, seed in plan(tuple(seeds)):
         step(f"{task}, {variant}, seed {seed}")
         found.setdefault(task, {}).setdefault(variant, []).append(result_of(*run_of(task, variant, seed, data, folder)))
     searches = _searches(data, folder, seeds[:SEARCH_SEEDS], step)
     step("Lava")
     checked = {variant: _with_frames(variant, seeds[0], data, folder) for variant in ("DSC n=4", "ASC n=4")}
-    tables = (*_sweep_tables(found, recognise(data).name), _search_table(searches), _front_table(searches))
+    tables = (*_sweep_tables(found, recordings), _search_table(searches), _front_table(searches))
     claims = (*_timing_claims(found), *_sweep_claims(found), *_search_claims(searches), lava_claim(checked))
-    return Reproduction("skips", tuple(seeds), tables, claims)
+    run, recipe, _ = run_of(EVENTS, PLAIN, seeds[0], data, folder)
+    return Reproduction("skips", tuple(seeds), tables, claims, recipe.samples(run).findings)
 
 
 def _with_frames(variant: str, seed: int, data: Path, folder: Path) -> tuple[Deployment, NDArray[Any]]:

@@ -175,4 +175,9 @@ def network(run: RunFolder[DALIFConfig]) -> Network:
     return to_network(without_batch_norm(trained(run)), events(run).shape)
 
 
-RECIPE = Recipe(DALIFConfig, train, network, samples, "membrane-last")
+def untrained(run: RunFolder[DALIFConfig]) -> Network:
+    """What will be deployed, with its first weights; raises as `network`."""
+    return to_network(without_batch_norm(_new(run)), events(run).shape)
+
+
+RECIPE = Recipe(DALIFConfig, train, network, samples, untrained, "membrane-last")

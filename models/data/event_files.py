@@ -20,6 +20,7 @@ Events: TypeAlias = NDArray[Any]
 EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "u1"), ("t", "<u4")])
 _OVERFLOW_ROW, _OVERFLOW_US = 240, 1 << 13
 _PACKET, _POLARITY = 28, 1
+_SPECIAL = 1 << 15
 
 
 def read_atis(path: Path) -> Events:
@@ -41,13 +42,14 @@ def read_aedat2(path: Path) -> Events:
     """``.aedat`` version 2 of a DVS128 (CIFAR10-DVS): big-endian pairs of address and time in µs.
 
     Times count from the first event, since the camera's clock runs on between recordings. Address: bit 0 is 1 where it
-    got darker, bits 1..7 the column from the right, bits 8..14 the row.
+    got darker, bits 1..7 the column from the right, bits 8..14 the row; what has higher bits is no event of a pixel.
     Source: jAER's ``DVS128`` extractor; ``dat2mat.m``, which the authors of CIFAR10-DVS refer to.
     """
     data = _body(path, b"#!AER-DAT2")
     if len(data) % 8:
         raise DataError(f"{path} has {len(data)} bytes of events, which are no whole events of 8")
     address, time = np.frombuffer(data, ">u4").reshape(-1, 2).T.astype(np.int64)
+    address, time = (column[address < _SPECIAL] for column in (address, time))
     return _events(path, 127 - (address >> 1 & 0x7F), address >> 8 & 0x7F, 1 - (address & 1), _from_zero(time))
 
 
@@ -67,9 +69,9 @@ def read_aedat3(path: Path) -> Events:
         kind = int.from_bytes(head[:2], "little")
         size, capacity, number = (int.from_bytes(head[i : i + 4], "little") for i in (4, 16, 20))
         at += _PACKET
-        if size < 8 or number > capacity or capacity > (len(data) - at) // size:
+        if size < 8 or size % 4 or number > capacity or capacity > (len(data) - at) // size:
             raise DataError(f"{path}: a packet declares {capacity} events of {size} bytes, more than follow")
-        if kind == _POLARITY:
+        if kind == _POLARITY and number:
             packet = np.frombuffer(data, "<u4", number * size // 4, at)
             words.append(packet.reshape(number, -1)[:, :2].astype(np.int64))
         at += capacity * size

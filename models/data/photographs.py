@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import BackendError, DataError
 from spikeport.models.data.samples import Samples
+from spikeport.models.data.walk import entries, folders
 
 BOX = 4
 """Pillow's ``Resampling.BOX``: means over areas."""
@@ -19,7 +21,10 @@ DRAWERS = 20
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def photographs(path: Path, names: Sequence[str], size: tuple[int, int]) -> Samples:
+@lru_cache(maxsize=1)
+def photographs(
+    path: Path, names: tuple[str, ...], size: tuple[int, int], without: frozenset[tuple[str, str]] = frozenset()
+) -> Samples:
     """V channels (N, height, width) uint8 of pictures in one folder per class, at any depth under ``path``.
 
     A picture becomes as large as fits ``size`` without being distorted, from the upper left; the rest is black. That is
@@ -29,13 +34,19 @@ def photographs(path: Path, names: Sequence[str], size: tuple[int, int]) -> Samp
         path: holds a folder with the folders of the classes.
         names: of the classes, in the order of their labels.
         size: (height, width).
+        without: pictures to leave out, as (class, file name without its suffix).
 
     Raises:
         DataError: a class has no pictures, or one cannot be read.
         BackendError: the package Pillow is not installed.
     """
     home, (height, width) = _home(path, names[0]), size
-    found = [(label, picture) for label, name in enumerate(names) for picture in _pictures(home / name)]
+    found = [
+        (label, picture)
+        for label, name in enumerate(names)
+        for picture in _pictures(home / name)
+        if (name, picture.stem) not in without
+    ]
     values = np.zeros((len(found), height, width), np.uint8)
     for value, (_, picture) in zip(values, found, strict=True):
         with _opened(picture) as (opened, tools):
@@ -57,28 +68,28 @@ def characters(home: Path, side: int = 28) -> tuple[NDArray[np.uint8], NDArray[n
         DataError: no folders of alphabets with 20 drawings of every character, or a drawing that cannot be read.
         BackendError: the package Pillow is not installed.
     """
-    folders = sorted(path for path in home.glob("*/*") if path.is_dir())
-    images = np.zeros((len(folders), DRAWERS, side, side), np.uint8)
-    for drawn, folder in zip(images, folders, strict=True):
+    homes = [folder for alphabet in entries(home) for folder in entries(alphabet) if folder.is_dir()]
+    images = np.zeros((len(homes), DRAWERS, side, side), np.uint8)
+    for drawn, folder in zip(images, homes, strict=True):
         if len(found := _pictures(folder)) != DRAWERS:
             raise DataError(f"{folder} holds {len(found)} drawings; Omniglot has {DRAWERS} of every character")
         for drawing, path in zip(drawn, found, strict=True):
             with _opened(path) as (opened, tools):
                 drawing[:] = np.asarray(tools.invert(opened.convert("L")).resize((side, side), BOX))
-    if not folders:
+    if not homes:
         raise DataError(f"{home} holds no alphabets with folders of characters")
-    return images, np.array([f"{folder.parent.name}/{folder.name}" for folder in folders])
+    return images, np.array([f"{folder.parent.name}/{folder.name}" for folder in homes])
 
 
 def _home(path: Path, name: str) -> Path:
-    for folder in sorted(path.rglob(name)):
-        if folder.is_dir() and any(entry.suffix.lower() in SUFFIXES for entry in folder.iterdir()):
-            return folder.parent
+    for home in folders(path):
+        if any(entry.suffix.lower() in SUFFIXES for entry in entries(home / name)):
+            return home
     raise DataError(f"{path} holds no folders of classes with {', '.join(SUFFIXES)} pictures, such as {name}")
 
 
 def _pictures(folder: Path) -> list[Path]:
-    if folder.is_dir() and (found := sorted(e for e in folder.iterdir() if e.suffix.lower() in SUFFIXES)):
+    if found := [entry for entry in entries(folder) if entry.suffix.lower() in SUFFIXES]:
         return found
     raise DataError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
 

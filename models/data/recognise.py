@@ -15,6 +15,7 @@ from spikeport.models.data.event_files import aedat4_sensor
 from spikeport.models.data.recordings import Framing
 from spikeport.models.data.samples import Parts
 from spikeport.models.data.sets import NMNIST_SECONDS, NMNIST_SENSOR, nmnist
+from spikeport.models.data.walk import folders
 
 ATIS: Shape = (2, 180, 240)
 """The part of the sensor that N-Caltech101 was recorded with (Orchard et al. 2015)."""
@@ -30,7 +31,8 @@ class EventSet:
     """A set of event recordings that was found.
 
     Attributes:
-        name: as its authors call it, or the folder's.
+        name: as its authors call it; of recordings of the user's own, words that no such name is.
+        home: the folder or file it lies in.
         names: of the classes, in the order of their labels.
         sensor: (polarities, height, width).
         pool: pixels a side that become one, unless somebody asks for others; of a sensor of one row, along that row.
@@ -40,6 +42,7 @@ class EventSet:
     """
 
     name: str
+    home: Path
     names: tuple[str, ...]
     sensor: Shape
     pool: int
@@ -60,7 +63,7 @@ class EventSet:
         """
         side, span = pool or self.pool, seconds or self.seconds
         if span is None:
-            raise DataError(f"{self.name}: how long its recordings last is not known; say so with --set seconds=...")
+            raise DataError(f"{self.name}: how long they last is not known; say so with --set seconds=...")
         return Framing(steps, span, (1 if self.sensor[1] == 1 else side, side))
 
 
@@ -84,8 +87,8 @@ class EventFrames:
     def divided(self, seed: int, held_out: int) -> Parts:
         """Parts for training and test.
 
-        A set with a split of its own keeps it, and the seed draws the order of what is learnt from. Of any other
-        ``held_out`` samples are drawn for test.
+        A set with a split of its own keeps it, and the seed draws the order within each part. Of any other ``held_out``
+        samples are drawn for test.
         """
         if not self.source.own_split:
             return self.parts.mixed(seed, held_out)
@@ -112,13 +115,26 @@ def event_frames(path: Path, steps: int, pool: int | None = None, seconds: float
         DataError: nothing there, or it cannot be read.
     """
     found = recognise(path)
-    parts = found.read(found.framing(steps, pool, seconds))
+    framing = found.framing(steps, pool, seconds)
+    parts = _told(found, framing, found.read(framing))
     for part in (parts.train, parts.test):
         part.frames.flags.writeable = False
         if part.labels.min() < 0 or part.labels.max() >= found.classes:
             reach = f"labels from {part.labels.min()} to {part.labels.max()}"
             raise DataError(f"{path}: {found.name} has {found.classes} classes, but {reach}")
     return EventFrames(found, parts)
+
+
+def _told(found: EventSet, framing: Framing, parts: Parts) -> Parts:
+    """With a finding that says what was found and what was made of it."""
+    size, frame = (" x ".join(map(str, shape)) for shape in (found.sensor, parts.train.frames.shape[2:]))
+    text = (
+        f"{found.name}: {len(parts.train)} and {len(parts.test)} recordings of {found.classes} classes, {size} pixels "
+        f"in frames of {frame}, {framing.steps} steps of {1e3 * framing.seconds / framing.steps:g} ms."
+    )
+    said = Finding("recordings", "info", "", text)
+    train, test = (replace(part, findings=(said, *part.findings)) for part in (parts.train, parts.test))
+    return Parts(train, test)
 
 
 def recognise(path: Path) -> EventSet:
@@ -136,7 +152,7 @@ def recognise(path: Path) -> EventSet:
         raise DataError(f"{path}: the only file that is a set is nmnist.npz; of others give the folder: {FORMS}")
     if path.is_file():
         return _nmnist_archive(path)
-    homes = [(kind, home) for kind in _NAMED for home in kind.homes(path)]
+    homes = [(kind, home) for home in folders(path) for kind in _NAMED if kind.is_in(home)]
     if len(homes) > 1:
         listed = ", ".join(str(home) for _, home in homes)
         raise DataError(f"{path} holds more than one set of recordings: {listed}; give the path of one")
@@ -155,11 +171,9 @@ class _Named:
     marks: tuple[str, ...]
     build: Callable[[Path], EventSet]
 
-    def homes(self, path: Path) -> list[Path]:
-        """Every folder in ``path`` with all the marks."""
-        depth = len(Path(self.marks[0]).parts)
-        found = sorted({entry.parents[depth - 1] for entry in path.rglob(self.marks[0])})
-        return [home for home in found if all(any(home.glob(mark)) for mark in self.marks)]
+    def is_in(self, home: Path) -> bool:
+        """Whether all the marks are there."""
+        return all(any(home.glob(mark)) for mark in self.marks)
 
 
 def _numbers(classes: int) -> tuple[str, ...]:
@@ -173,18 +187,18 @@ def _nmnist_archive(path: Path) -> EventSet:
         train, test = nmnist(path)
         return Parts(train.frames(framing), test.frames(framing))
 
-    return EventSet("N-MNIST", _numbers(10), NMNIST_SENSOR, 2, NMNIST_SECONDS, False, read)
+    return EventSet("N-MNIST", path, _numbers(10), NMNIST_SENSOR, 2, NMNIST_SECONDS, False, read)
 
 
 def _nmnist_folders(home: Path) -> EventSet:
-    read = partial(event_sets.train_and_test, home, NMNIST_SENSOR)
-    names = event_sets.class_names(home / "Train")
-    return EventSet("N-MNIST", names, NMNIST_SENSOR, 2, NMNIST_SECONDS, True, read)
+    digits = _numbers(10)
+    read = partial(event_sets.train_and_test, home, NMNIST_SENSOR, names=digits)
+    return EventSet("N-MNIST", home, digits, NMNIST_SENSOR, 2, NMNIST_SECONDS, True, read)
 
 
 def _ncaltech(home: Path) -> EventSet:
     read = partial(event_sets.every_tenth, home, ATIS)
-    return EventSet("N-Caltech101", event_sets.class_names(home), ATIS, 6, NMNIST_SECONDS, True, read)
+    return EventSet("N-Caltech101", home, event_sets.class_names(home), ATIS, 6, NMNIST_SECONDS, True, read)
 
 
 def _class_folders(home: Path) -> EventSet | None:
@@ -194,12 +208,12 @@ def _class_folders(home: Path) -> EventSet | None:
         return None
     sensor, pool, seconds = _camera(home / "Train" if split else home, names)
     read = partial(event_sets.train_and_test if split else event_sets.every_tenth, home, sensor)
-    return EventSet(home.resolve().name, names, sensor, pool, seconds, True, read)
+    return EventSet(f"recordings in {home.resolve().name}", home, names, sensor, pool, seconds, True, read)
 
 
 def _camera(folder: Path, names: tuple[str, ...]) -> tuple[Shape, int, float | None]:
     """Sensor, usual pooling and usual length of folders of classes, by their first recording."""
-    first = min(entry for entry in (folder / names[0]).iterdir() if entry.suffix in event_sets.READERS)
+    first = event_sets.recordings_in(folder / names[0])[0]
     if first.suffix == ".aedat4":
         return aedat4_sensor(first), 1, None
     return (ATIS, 6, NMNIST_SECONDS) if first.suffix == ".bin" else (event_sets.DVS128, 4, None)
@@ -208,24 +222,24 @@ def _camera(folder: Path, names: tuple[str, ...]) -> tuple[Shape, int, float | N
 def _gestures(home: Path) -> EventSet:
     # Amir et al. 2017: a gesture lasts about 6 s.
     read = partial(event_sets.dvs_gesture, home)
-    return EventSet("DVS128 Gesture", _numbers(11), event_sets.DVS128, 4, 6.0, True, read)
+    return EventSet("DVS128 Gesture", home, _numbers(11), event_sets.DVS128, 4, 6.0, True, read)
 
 
 def _spoken_digits(home: Path) -> EventSet:
     # Cramer et al. 2020: the longest recording takes 1.4 s, most less than 1 s.
-    return EventSet("SHD", _numbers(20), event_sets.SHD, 5, 1.0, True, partial(event_sets.shd, home))
+    return EventSet("SHD", home, _numbers(20), event_sets.SHD, 5, 1.0, True, partial(event_sets.shd, home))
 
 
 def _cifar10_dvs(home: Path) -> EventSet:
     # Recordings last 1.2 to 1.3 s.
     read = partial(event_sets.cifar10_dvs, home)
-    return EventSet("CIFAR10-DVS", event_sets.CIFAR10, event_sets.DVS128, 4, 1.2, True, read)
+    return EventSet("CIFAR10-DVS", home, event_sets.CIFAR10, event_sets.DVS128, 4, 1.2, True, read)
 
 
 _NAMED = (
     _Named(("nmnist.npz",), lambda home: _nmnist_archive(home / "nmnist.npz")),
     _Named(("Train/0/*.bin", "Test/0/*.bin"), _nmnist_folders),
-    _Named(("accordion/*.bin", "airplanes/*.bin", "yin_yang/*.bin"), _ncaltech),
+    _Named(("accordion/image_*.bin", "airplanes/image_*.bin", "yin_yang/image_*.bin"), _ncaltech),
     _Named(("trials_to_train.txt", "trials_to_test.txt"), _gestures),
     _Named(("shd_train.h5", "shd_test.h5"), _spoken_digits),
     _Named(tuple(f"{name}/*.aedat" for name in event_sets.CIFAR10), _cifar10_dvs),

@@ -47,6 +47,7 @@ class Recordings:
         labels: (B,).
         sensor: (polarities, height, width).
         time_unit: seconds per unit of t.
+        origin: where they were read, for messages; "" where that goes without saying.
     """
 
     events: NDArray[Any]
@@ -54,11 +55,18 @@ class Recordings:
     labels: NDArray[np.int64]
     sensor: Shape
     time_unit: float = 1e-6
+    origin: str = ""
 
     @staticmethod
-    def single(events: NDArray[Any], label: int, sensor: Shape) -> Recordings:
-        """One recording; ``events`` as above, t in microseconds."""
-        return Recordings(events, np.array([0, len(events)]), np.array([label]), sensor)
+    def single(events: NDArray[Any], label: int, sensor: Shape, origin: str) -> Recordings:
+        """One recording; ``events`` as above, t in microseconds.
+
+        Raises:
+            DataError: without events.
+        """
+        if not len(events):
+            raise DataError(f"{origin} has no events; remove it")
+        return Recordings(events, np.array([0, len(events)]), np.array([label]), sensor, origin=origin)
 
     def frames(self, framing: Framing) -> Samples:
         """Frames (B, T, polarities, height / rows, width / columns); see `frames_of`."""
@@ -83,7 +91,7 @@ def frames_of(recordings: Iterable[Recordings], framing: Framing) -> Samples:
     late = total = size = 0
     for group in recordings:
         binning = Binning(framing.seconds / framing.steps, framing.steps, group.sensor, framing.counts, group.time_unit)
-        dense, _ = bin_events(group.events, group.offsets, binning)
+        dense = _binned(group, binning)
         parts.append(_pooled(dense, framing))
         if (size := size + parts[-1].nbytes) > MAX_BYTES:
             raise DataError(f"frames of these recordings take over {MAX_BYTES} bytes; pool more, or take fewer steps")
@@ -93,6 +101,13 @@ def frames_of(recordings: Iterable[Recordings], framing: Framing) -> Samples:
     if not parts:
         raise DataError("there are no recordings")
     return Samples(np.concatenate(parts), np.concatenate(labels), _late(late, total, framing.seconds))
+
+
+def _binned(group: Recordings, binning: Binning) -> NDArray[Any]:
+    try:
+        return bin_events(group.events, group.offsets, binning)[0]
+    except DataError as error:
+        raise DataError(f"{group.origin}: {error}" if group.origin else str(error)) from error
 
 
 def _pooled(dense: NDArray[Any], framing: Framing) -> NDArray[Any]:

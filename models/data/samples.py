@@ -68,8 +68,10 @@ class Parts:
         return Parts(both.take(order[test:]), both.take(order[:test]))
 
     def shuffled(self, seed: int) -> Parts:
-        """The samples to learn from in another order: files come sorted by class, and the first may be held back."""
-        return Parts(self.train.take(np.random.default_rng(seed).permutation(len(self.train))), self.test)
+        """Each part in another order: files come sorted by class, and some are taken from the front."""
+        rng = np.random.default_rng(seed)
+        train, test = (part.take(rng.permutation(len(part))) for part in (self.train, self.test))
+        return Parts(train, test)
 
     def held_back(self, count: int) -> tuple[Parts, Samples]:
         """The parts without the first ``count`` samples to learn from, and those.

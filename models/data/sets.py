@@ -13,6 +13,7 @@ from spikeport.models.data.npz import Archive
 from spikeport.models.data.photographs import characters
 from spikeport.models.data.recordings import Recordings
 from spikeport.models.data.samples import Parts, Samples
+from spikeport.models.data.walk import folders
 
 NMNIST_SENSOR = (2, 34, 34)
 NMNIST_SECONDS = 0.3
@@ -31,8 +32,8 @@ def find(path: Path, *names: str) -> Path:
     if path.is_file():
         return path
     for name in names:
-        if found := sorted(path.rglob(name)):
-            return found[0]
+        if found := next((home / name for home in folders(path) if (home / name).exists()), None):
+            return found
     raise DataError(f"{path} is no file{', and no folder that holds' if path.is_dir() else ':'} {' or '.join(names)}")
 
 
@@ -115,9 +116,10 @@ def omniglot(path: Path) -> tuple[NDArray[Any], NDArray[np.str_]]:
     Args:
         path: ``omniglot_small.npz``, or a folder that holds it or the authors' ``images_background``.
     """
-    if path.is_dir() and not any(path.rglob("omniglot_small.npz")) and (own := sorted(path.rglob("images_background"))):
-        return characters(own[0])
-    archive = Archive(find(path, "omniglot_small.npz"))
+    found = find(path, "omniglot_small.npz", "images_background")
+    if found.is_dir():
+        return characters(found)
+    archive = Archive(found)
     return array(archive, "images"), array(archive, "names")
 
 

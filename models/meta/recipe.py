@@ -261,4 +261,4 @@ def samples(run: RunFolder[MetaConfig]) -> Parts:
     return Parts(Samples(classes.flat(config.steps)[chosen], labels[chosen].astype(np.int64)), shown(run)[1])
 
 
-RECIPE = Recipe(MetaConfig, train, network, samples, "membrane-last")
+RECIPE = Recipe(MetaConfig, train, network, samples, decoder="membrane-last")

@@ -190,4 +190,9 @@ def network(run: RunFolder[SEENNConfig]) -> Network:
     return to_network(without_batch_norm(trained(run)), events(run).shape)
 
 
-RECIPE = Recipe(SEENNConfig, train, network, samples, "membrane-last")
+def untrained(run: RunFolder[SEENNConfig]) -> Network:
+    """What will be deployed, with its first weights."""
+    return to_network(without_batch_norm(_new(run, run.config.seed)), events(run).shape)
+
+
+RECIPE = Recipe(SEENNConfig, train, network, samples, untrained, "membrane-last")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import nn
 
+from spikeport.converters.findings import Finding
 from spikeport.converters.network import Network, Shape
 from spikeport.errors import DataError
 from spikeport.models.batch_norm import without_batch_norm
-from spikeport.models.data.recognise import event_frames
+from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.digits import load_test, load_train
 from spikeport.models.export import to_network
@@ -26,7 +27,7 @@ from spikeport.models.skips.blocks import LayerKind, SkipBlock
 from spikeport.models.skips.matrix import Kind, SkipMatrix, parse_matrices, regular
 from spikeport.models.training.checkpoint import read_checkpoint
 from spikeport.models.training.config import EventConfig
-from spikeport.models.training.evaluate import accuracy
+from spikeport.models.training.evaluate import BATCH, accuracy
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.losses import batch_losses, batches_of, last_loss
 from spikeport.models.training.run_folder import RunFolder
@@ -34,6 +35,9 @@ from spikeport.models.training.run_folder import RunFolder
 DataSet = Literal["digits", "events"]
 DIGITS_SHAPE: Shape = (1, 8, 8)
 DIGITS = 10
+UNREAD = Finding(
+    "digits", "info", "", "scikit-learn's digits are learnt from; with data_set=events it is what --data holds."
+)
 WHITE = 16
 """The brightest pixel of scikit-learn's digits."""
 
@@ -77,6 +81,8 @@ class SkipsConfig(EventConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> SkipsConfig:
+        if self.data_set == "digits" and (self.pool or self.seconds):
+            raise DataError("pool and seconds are for recordings; they go with data_set=events")
         depths = [matrix.depth for matrix in self.matrices]
         if depths != [self.depth] * self.blocks:
             raise DataError(f"matrices for blocks of {depths} layers; depth={self.depth}, blocks={self.blocks}")
@@ -114,26 +120,23 @@ def build(config: SkipsConfig, shape: Shape, classes: int) -> nn.Module:
     return net
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What is learnt: samples, split by the seed, with frames of a shape, of so many classes."""
-
-    parts: Parts
-    shape: Shape
-    classes: int
+def _events(run: RunFolder[SkipsConfig]) -> EventFrames:
+    return event_frames(run.data, run.config.steps, run.config.pool, run.config.seconds)
 
 
-def _digits(config: SkipsConfig) -> _Task:
-    parts = (Samples(rate_spikes(images, config.steps), labels) for images, labels in (load_train(), load_test()))
-    return _Task(Parts(*parts).mixed(config.seed, config.held_out), DIGITS_SHAPE, DIGITS)
+def _form(run: RunFolder[SkipsConfig]) -> tuple[Shape, int]:
+    """Of a frame, and how many classes there are."""
+    if run.config.data_set == "digits":
+        return DIGITS_SHAPE, DIGITS
+    return _events(run).shape, _events(run).source.classes
 
 
-def _task(run: RunFolder[SkipsConfig]) -> _Task:
+def _parts(run: RunFolder[SkipsConfig]) -> Parts:
     config = run.config
-    if config.data_set == "digits":
-        return _digits(config)
-    given = event_frames(run.data, config.steps, config.pool, config.seconds)
-    return _Task(given.divided(config.seed, config.held_out), given.shape, given.source.classes)
+    if config.data_set == "events":
+        return _events(run).divided(config.seed, config.held_out)
+    train, test = (Samples(rate_spikes(images, config.steps), labels) for images, labels in (load_train(), load_test()))
+    return Parts(replace(train, findings=(UNREAD,)), test).mixed(config.seed, config.held_out)
 
 
 def rate_spikes(images: NDArray[np.float32], steps: int) -> NDArray[np.uint8]:
@@ -151,7 +154,7 @@ def samples(run: RunFolder[SkipsConfig]) -> Parts:
 
 def split(run: RunFolder[SkipsConfig]) -> tuple[Parts, Samples]:
     """See `samples`; and the samples for validation, which are those for test where none were asked for."""
-    parts = _task(run).parts
+    parts = _parts(run)
     return parts.held_back(run.config.validation) if run.config.validation else (parts, parts.test)
 
 
@@ -170,17 +173,21 @@ def train(run: RunFolder[SkipsConfig], watch: Watch) -> Figures:
 
 
 def _new(run: RunFolder[SkipsConfig]) -> nn.Module:
-    task = _task(run)
-    return build(run.config, task.shape, task.classes)
+    return build(run.config, *_form(run))
 
 
 def mean_rate(net: nn.Module, judged: Samples) -> float:
     """Spikes per neuron and step over all spiking layers: the paper's second objective."""
     net.eval()
+    spikes = places = 0
     with torch.no_grad(), spikes_of(net) as seen:
-        over_time(net, judged.tensors()[0])
-    spikes = [seen[name] for name, neuron in neurons_of(net) if neuron.spiking]
-    return float(sum(s.sum() for s in spikes)) / sum(s.numel() for s in spikes)
+        for rows in torch.split(torch.arange(len(judged)), BATCH):
+            over_time(net, judged.tensors(rows)[0])
+            for name, neuron in neurons_of(net):
+                if neuron.spiking:
+                    spikes += int(seen[name].sum(dtype=torch.int64))
+                    places += seen[name].numel()
+    return spikes / places
 
 
 def trained(run: RunFolder[SkipsConfig]) -> nn.Module:
@@ -192,7 +199,12 @@ def trained(run: RunFolder[SkipsConfig]) -> nn.Module:
 
 def network(run: RunFolder[SkipsConfig]) -> Network:
     """What is deployed."""
-    return to_network(without_batch_norm(trained(run)), _task(run).shape)
+    return to_network(without_batch_norm(trained(run)), _form(run)[0])
 
 
-RECIPE = Recipe(SkipsConfig, train, network, samples, "membrane-last")
+def untrained(run: RunFolder[SkipsConfig]) -> Network:
+    """What will be deployed, with its first weights."""
+    return to_network(without_batch_norm(_new(run)), _form(run)[0])
+
+
+RECIPE = Recipe(SkipsConfig, train, network, samples, untrained, "membrane-last")

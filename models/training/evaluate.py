@@ -39,6 +39,11 @@ def firing_rates(net: nn.Module, frames: NDArray[Any]) -> dict[str, float]:
     """Spikes per neuron and step of every spiking layer, by name, on frames (B, T, *shape)."""
     net.eval()
     spiking = [name for name, neuron in neurons_of(net) if neuron.spiking]
+    spikes, places = dict.fromkeys(spiking, 0.0), dict.fromkeys(spiking, 0)
     with torch.no_grad(), spikes_of(net) as seen:
-        over_time(net, torch.from_numpy(frames.astype(np.float32)))
-    return {name: float(seen[name].mean()) for name in spiking}
+        for first in range(0, len(frames), BATCH):
+            over_time(net, torch.from_numpy(frames[first : first + BATCH].astype(np.float32)))
+            for name in spiking:
+                spikes[name] += float(seen[name].double().sum())
+                places[name] += seen[name].numel()
+    return {name: spikes[name] / places[name] for name in spiking}

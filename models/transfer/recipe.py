@@ -23,7 +23,7 @@ from spikeport.models.network import over_time
 from spikeport.models.recipe import Recipe
 from spikeport.models.training.checkpoint import read_checkpoint
 from spikeport.models.training.config import LayeredConfig
-from spikeport.models.training.evaluate import accuracy
+from spikeport.models.training.evaluate import BATCH, accuracy
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.run_folder import RunFolder
 from spikeport.models.transfer.losses import alignment_losses, linear_cka, sliding_probability, step_losses
@@ -120,6 +120,8 @@ def _given(run: RunFolder[TransferConfig]) -> _Given:
     pictures = everything.take(drawn)
     frames, labels = learnt.tensors()
     of_class = tuple(torch.from_numpy(np.flatnonzero(pictures.labels == c)) for c in range(recordings.source.classes))
+    if missing := [c for c, rows in enumerate(of_class) if not len(rows)]:
+        raise DataError(f"images={run.config.images}: none of class {missing[0]} is among those drawn; draw more")
     images = static_frames(pictures.frames, recordings.shape, run.config.negative)
     return _Given(frames, labels, torch.from_numpy(images), of_class)
 
@@ -217,13 +219,17 @@ _LOSSES: dict[Mode, Callable[[TransferNet, _Given, TransferConfig], Callable[[in
 
 @torch.no_grad()
 def events_only_statistics(net: TransferNet, events: Tensor) -> None:
-    """Batch-norm means and variances of the event domain alone: the static branch has no part in what is deployed."""
+    """Batch-norm means and variances of the event domain alone: the static branch has no part in what is deployed.
+
+    Of more than `BATCH` recordings they are means over groups of so many, as batch norm's own running figures are.
+    """
     norms = [part for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
     net.train()
-    over_time(net.features, events)
+    for part in torch.split(events, BATCH):
+        over_time(net.features, part)
     net.eval()
 
 
@@ -251,4 +257,9 @@ def network(run: RunFolder[TransferConfig]) -> Network:
     return to_network(without_batch_norm(trained(run).event_branch()), events(run).shape)
 
 
-RECIPE = Recipe(TransferConfig, train, network, samples, "membrane-last")
+def untrained(run: RunFolder[TransferConfig]) -> Network:
+    """What will be deployed, with its first weights."""
+    return to_network(without_batch_norm(_new(run).event_branch()), events(run).shape)
+
+
+RECIPE = Recipe(TransferConfig, train, network, samples, untrained, "membrane-last")

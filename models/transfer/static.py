@@ -13,27 +13,48 @@ from torch.nn import functional
 
 from spikeport.converters.network import Shape
 from spikeport.errors import DataError
+from spikeport.models.data.event_sets import TENTH, recordings_in
+from spikeport.models.data.npz import Archive
 from spikeport.models.data.photographs import photographs
 from spikeport.models.data.recognise import EventSet
 from spikeport.models.data.samples import Samples
-from spikeport.models.data.sets import cifar10, find, mnist
+from spikeport.models.data.sets import array, cifar10, find, mnist
 
+FIRST_TEST = 60_001
 MARGIN = 3
 """Pixels around MNIST's 28 that make N-MNIST's 34 (Orchard et al. 2015)."""
 
 
-def _digits(path: Path, _found: EventSet) -> Samples:
-    read = mnist(find(path, "mnist.npz")).train
-    return Samples(np.pad(read.frames, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))), read.labels)
+def _digits(path: Path, found: EventSet) -> Samples:
+    """MNIST's digits that no judged recording was made from.
+
+    N-MNIST's recordings are numbered as MNIST's images, those for test from 60,001 on. Where its own parts are kept,
+    these are the images to learn from; where recordings of both parts are judged, those images for test that nothing
+    was recorded from here.
+    """
+    read = mnist(find(path, "mnist.npz"))
+    chosen = read.train if found.own_split else read.test.take(_never_recorded(found.home, len(read.test)))
+    return Samples(np.pad(chosen.frames, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))), chosen.labels)
+
+
+def _never_recorded(archive: Path, images: int) -> NDArray[np.int64]:
+    return np.setdiff1d(np.arange(images), array(Archive(archive), "test_ids") - FIRST_TEST)
 
 
 def _pictures(path: Path, _found: EventSet) -> Samples:
+    """CIFAR-10's images to learn from. Which of its images CIFAR10-DVS recorded is not published."""
     read = cifar10(path).train
     return Samples(read.frames.max(-1), read.labels)
 
 
 def _objects(path: Path, found: EventSet) -> Samples:
-    return photographs(path, found.names, (found.sensor[1], found.sensor[2]))
+    """Caltech101's photographs that no judged recording was made from: N-Caltech101 kept their file names."""
+    judged = {
+        (name, recording.stem)
+        for name in found.names
+        for recording in recordings_in(found.home / name)[TENTH - 1 :: TENTH]
+    }
+    return photographs(path, found.names, (found.sensor[1], found.sensor[2]), frozenset(judged))
 
 
 IMAGES: Mapping[str, tuple[str, Callable[[Path, EventSet], Samples]]] = {
