@@ -37,6 +37,14 @@ def test_the_list_names_papers_and_figures(capsys: pytest.CaptureFixture[str]) -
     assert all(m["paper"] and m["published"] and m["data"] for m in record["methods"])
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_every_setting_of_a_method_is_explained(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, record, _ = run(capsys, "settings", name)
+    assert code == 0
+    assert {row["name"] for row in record["settings"]} == set(recipe(name).config.model_fields)
+    assert [row["name"] for row in record["settings"] if not row["meaning"]] == []
+
+
 def test_train_and_deploy_end_in_files_accuracy_and_energy(
     capsys: pytest.CaptureFixture[str], tiny_nmnist: Path, tmp_path: Path
 ) -> None:

@@ -99,5 +99,5 @@ def swap_gains(core: int, flow: NDArray[np.float64], distance: NDArray[np.float6
 def _findings(placement: Placement, profile: Profile) -> tuple[Finding, ...]:
     if placement.chips <= 1:
         return ()
-    text = f"needs {placement.chips} chips of {profile.name}; spikes between chips are slower than on one chip"
+    text = f"needs {placement.chips} chips of {profile.name}; spikes between chips are slower than on one chip."
     return (Finding("several-chips", "warning", "", text, "A smaller network would stay on one chip."),)

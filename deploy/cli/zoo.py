@@ -24,7 +24,11 @@ DataSet = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the training, for example epochs=20; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting: spikeport zoo settings NAME lists them; repeatable.",
+    ),
 ]
 
 
@@ -43,6 +47,20 @@ def list_all(context: typer.Context, json: options.Json = None) -> None:
     rows = [asdict(method) for method in METHODS.values()]
     heads = {key: key for key in ("name", "title", "paper", "data", "published", "reproduced")}
     show({"methods": rows}, [columns("zoo", rows, heads)], json)
+
+
+@zoo.command("settings")
+def settings(name: Name, json: options.Json = None) -> None:
+    """List what --set takes for a method: every setting, its default and its meaning."""
+    from spikeport.deploy.cli.output import check_targets, show
+    from spikeport.deploy.report.tables import columns
+    from spikeport.models.training.settings import settings_of
+    from spikeport.models.zoo import recipe
+
+    check_targets(json)
+    rows = settings_of(recipe(name).config)
+    heads = {"name": "setting", "default": "default", "meaning": "meaning"}
+    show({"method": name, "settings": rows}, [columns(f"{name}: --set SETTING=VALUE", rows, heads)], json)
 
 
 @zoo.command("train")
@@ -74,13 +92,12 @@ def train(
     chosen = recipe(name)
     config = read_config(chosen.config, {"seed": seed, **_pairs(settings)})
     run = start_run(output, name, config, data)
-    tell(will_not_deploy(run, chosen, target))
+    tell((*chosen.samples(run).findings, *will_not_deploy(run, chosen, target)))
     with progress(f"training {name}") as report, logger(tensorboard) as log:
         figures = chosen.train(run, Watch(progress=report, log=log))
         finish_run(run, figures)
         if log is not None:
             log(config.epochs, figures)
-    tell(chosen.samples(run).findings)
     record = read_record(output)
     show(record, [facts(f"{name}: {output}", record["figures"])], json)
 
@@ -92,7 +109,10 @@ def deploy(
     data: Data = None,
     json: options.Json = None,
 ) -> None:
-    """Write model.nir and model.spk into the folder; compare chip and float on test data; count the energy."""
+    """Write model.nir and model.spk into the folder; compare chip and float on test data; count the energy.
+
+    Files of an earlier --target are replaced.
+    """
     from spikeport.deploy.cli.output import check_targets, show, status, tell
     from spikeport.deploy.zoo.deploy_record import deploy_record, deploy_tables
     from spikeport.deploy.zoo.deployed import deploy_run

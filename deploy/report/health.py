@@ -33,7 +33,7 @@ class Check(TypedDict):
 
 def health_record() -> dict[str, Any]:
     """Every check, and ``healthy``: whether the core can work (Lava and the compiler are optional)."""
-    checks = [_python(), *_packages(), *_lava()]
+    checks = [_python(), *_packages(), *_zoo(), *_lava()]
     return {"healthy": all(check["usable"] != "no" for check in checks), "checks": checks}
 
 
@@ -61,6 +61,15 @@ def _packages() -> Iterable[Check]:
     for name in sorted(set(names) - (set() if old else {"tomli"})):
         found = _version(name)
         yield _check(name, found is not None, found or "missing", f"{sys.executable} -m pip install '{name}'")
+
+
+def _zoo() -> Iterable[Check]:
+    """What single features of the zoo need: .aedat4 files, searches, pictures, TensorBoard."""
+    lines = [line for line in requires("spikeport") or () if re.search(r"extra == .zoo.", line)]
+    for name in sorted({re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines}):
+        found = _version(name)
+        mend = "" if found else f"{sys.executable} -m pip install 'spikeport[zoo]'"
+        yield {"what": name, "usable": "yes" if found else "optional", "found": found or "missing", "mend": mend}
 
 
 def _lava() -> Iterable[Check]:

@@ -93,16 +93,16 @@ def reproduce(data: Path, folder: Path, seeds: Sequence[int], step: Step) -> Rep
     results: dict[str, dict[str, list[Result]]] = {}
     name = recognise(data).name
     for task in TASKS:
+        chosen = []
+        for seed in seeds:
+            step(f"{task}, choice of the fixed decay, seed {seed}")
+            chosen.append(best_of_grid(task, seed, data, folder))
         results[task] = {}
         for variant in VARIANTS:
             results[task][variant] = []
             for seed in seeds:
                 step(f"{task}, {variant}, seed {seed}")
                 results[task][variant].append(result_of(*run_of(task, variant, seed, data, folder)))
-        chosen = []
-        for seed in seeds:
-            step(f"{task}, choice of the fixed decay, seed {seed}")
-            chosen.append(best_of_grid(task, seed, data, folder))
         results[task][BEST] = [results[task][name][number] for number, name in enumerate(chosen)]
     step("Lava")
     checked = {task: _fine_with_frames(task, seeds[0], data, folder) for task in TASKS}

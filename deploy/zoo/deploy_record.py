@@ -43,8 +43,13 @@ def deploy_tables(record: Mapping[str, Any]) -> list[RenderableType]:
         "wrote": f"{record['folder']}/model.nir, {record['folder']}/model.spk",
     }
     prices = [
-        {"prices": e["profile"], "energy": si(e["energy_j"], "J"), "latency": si(e["latency_s"], "s")}
+        {
+            "prices": e["profile"],
+            "energy": si(e["energy_j"], "J"),
+            "latency": si(e["latency_s"], "s"),
+            "missing": ", ".join(e["missing"]) or "nothing",
+        }
         for e in record["estimates"]
     ]
-    heads = {"prices": "prices of", "energy": "energy per sample", "latency": "latency"}
+    heads = {"prices": "prices of", "energy": "energy per sample", "latency": "latency", "missing": "without a price"}
     return [facts(f"{record['method']} on {record['target']}", main), columns("cost", prices, heads)]

@@ -156,7 +156,7 @@ def _silent(rates: Mapping[str, float]) -> tuple[Finding, ...]:
             "warning",
             name,
             f"fires in {rate:.2%} of its steps, less than {SILENT:.1%}: it hardly takes part in the answer.",
-            "Train with larger initial weights or gains, or a lower threshold.",
+            "Train longer, with larger initial weights or gains, or a lower threshold.",
         )
         for name, rate in rates.items()
         if rate < SILENT

@@ -40,7 +40,7 @@ class DALIFConfig(LayeredConfig):
     Attributes:
         neuron: "lif" takes ``decay`` and ``gain`` as they are, the others learn theirs.
         decay, gain: what past and input are multiplied with; where learnt, they start there.
-        steps: T.
+        steps: T, time steps per sample.
         late: events fill only the first half of the steps, and the decision falls in the last step.
         hidden: neurons of each of the two dense layers, where ``layers`` does not say otherwise.
         neuron_rate: multiplies the learning rate of what neurons learn.

@@ -97,7 +97,7 @@ class EventFrames:
 
     def _own_split(self) -> Finding:
         learnt, judged = len(self.parts.train), len(self.parts.test)
-        text = f"{self.source.name} keeps its own parts: {learnt} samples to learn from, {judged} for test."
+        text = f"{self.source.name}: its division is fixed, {learnt} samples to learn from and {judged} for test."
         return Finding("own-split", "info", "", f"{text} The setting held_out has no effect.")
 
 

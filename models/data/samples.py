@@ -80,5 +80,5 @@ class Parts:
             DataError: none would be left.
         """
         if count >= len(self.train):
-            raise DataError(f"{count} samples to hold back, and only {len(self.train)} to learn from; hold back fewer")
+            raise DataError(f"{count} samples to hold back of only {len(self.train)} to learn from: none is left")
         return Parts(self.train.take(slice(count, None)), self.test), self.train.take(slice(count))

@@ -49,7 +49,7 @@ class MetaConfig(TrainingConfig):
         outer_steps: per epoch. A supervised step sees as many images as an outer step does.
         inner_steps: gradient steps on the support samples.
         inner_rate: learning rate of these steps at the start; it is learnt.
-        steps: T.
+        steps: T, time steps per sample.
         first, second: channels of the two convolutions.
         slope: of the surrogate derivative.
         gain: multiplies torch's initial convolution weights, which are too small to make these neurons fire.

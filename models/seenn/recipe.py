@@ -38,7 +38,7 @@ class SEENNConfig(LayeredConfig):
     """Settings.
 
     Attributes:
-        steps: T.
+        steps: T, time steps per sample.
         hidden: neurons of the dense hidden layer, where ``layers`` does not say otherwise.
         held_out: samples for test, drawn by ``seed`` where the set has no parts of its own.
         calibration: samples held back from learning, on which exit thresholds are chosen.
@@ -98,7 +98,7 @@ def parts(run: RunFolder[SEENNConfig]) -> SEENNParts:
     both = events(run).divided(config.seed, config.held_out)
     if len(both.train) - config.calibration < config.folds:
         kept = f"calibration={config.calibration} of {len(both.train)} samples"
-        raise DataError(f"{kept} leaves too few to learn from in {config.folds} folds")
+        raise DataError(f"{kept} leaves too few to learn from in {config.folds} folds; set calibration lower")
     learnt, calibration = both.held_back(config.calibration)
     return SEENNParts(learnt.train, calibration, learnt.test)
 

@@ -47,7 +47,7 @@ class SkipsConfig(EventConfig):
 
     Attributes:
         data_set: "digits" come with scikit-learn and need no file; "events" are read from the data given.
-        steps: T.
+        steps: T, time steps per sample.
         layer: what the blocks consist of.
         matrix: skips, as `spikeport.models.skips.matrix.parse_matrices` reads them; "" for ``kind`` and ``n_skip``.
         kind, n_skip: that many skips of one kind at every layer, where there are as many layers before it.

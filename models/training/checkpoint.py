@@ -78,6 +78,10 @@ def _same_settings(path: Path, saved: Mapping[str, Any], asked: TrainingConfig) 
 
 def _load(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     own = {k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")}
+    for name, tensor in module.state_dict().items():
+        if (found := own.get(name)) is not None and found.shape != tensor.shape:
+            sizes = f"{name} is {list(found.shape)} there, {list(tensor.shape)} here"
+            raise ModelError(f"{path} is of another network: {sizes}. Have the data another size, or other classes?")
     try:
         module.load_state_dict(own)
     except RuntimeError as problem:

@@ -17,9 +17,12 @@ class TrainingConfig(BaseModel):
 
     Attributes:
         seed: of initial weights, sample order and whatever else is drawn.
-        epochs, batch: passes over the data, and samples per step.
+        epochs: passes over the data.
+        batch: samples per optimiser step.
         learning_rate: its largest value.
-        schedule: "one-cycle": a tenth of the training up, then a cosine down to 0; "cosine": down from the start.
+        optimizer: "adam", "adamw" or "sgd" (with a momentum of 0.9).
+        schedule: "one-cycle": a tenth of the training up, then a cosine down to 0; "cosine": down from the start; or
+            "constant".
         weight_decay: decoupled (AdamW) or, for "adam" and "sgd", added to the gradient.
         clip: largest norm of the gradient, None for no limit.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spikeport.converters.network import Network
 from spikeport.errors import DataError
 from spikeport.models.batch_norm import without_batch_norm
-from spikeport.models.data.recognise import EventFrames, event_frames
+from spikeport.models.data.recognise import EventFrames, event_frames, recognise
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.export import to_network
 from spikeport.models.layers import convolutions
@@ -30,6 +30,8 @@ from spikeport.models.transfer.losses import alignment_losses, linear_cka, slidi
 from spikeport.models.transfer.net import VTH, TransferNet, neuron, small_body
 from spikeport.models.transfer.static import static_frames, static_samples
 
+COARSE: Mapping[str, int] = {"CIFAR10-DVS": 8, "N-Caltech101": 12}
+"""Usual pooling of large sensors here: what the last layer of the small body hears has to fit a core."""
 MORE = 400
 """Recordings beyond the test part that are judged, where the set has no parts of its own."""
 Mode: TypeAlias = Literal["event", "finetune", "joint", "full"]
@@ -39,10 +41,11 @@ class TransferConfig(LayeredConfig):
     """Settings; an "epoch" is one batch.
 
     Attributes:
+        epochs: batches, not passes over the data.
         mode: "event": the labelled recordings alone. "finetune": half of the batches static images, then the
             recordings. "joint": both at once. "full": the paper's method.
         labelled: event recordings to learn from, equally many per class.
-        steps: T.
+        steps: T, time steps per sample.
         channels: of the first convolution, the second has twice as many; where ``layers`` does not say otherwise.
         hidden: neurons whose membranes are aligned.
         transfer: the paper's lambda_KT, weight of the alignment.
@@ -82,7 +85,9 @@ def samples(run: RunFolder[TransferConfig]) -> Parts:
 
 def events(run: RunFolder[TransferConfig]) -> EventFrames:
     """The recordings in frames."""
-    return event_frames(run.data, run.config.steps, run.config.pool, run.config.seconds)
+    config = run.config
+    usual = None if config.layers else COARSE.get(recognise(run.data).name)
+    return event_frames(run.data, config.steps, config.pool or usual, config.seconds)
 
 
 def labelled(run: RunFolder[TransferConfig], given: EventFrames) -> Parts:

@@ -78,7 +78,10 @@ def static_samples(found: EventSet, path: Path) -> Samples:
     files, read = IMAGES[found.name]
     if path.is_file():
         raise DataError(f"{path} is one file; give a folder that holds the recordings and {files} as well")
-    return read(path, found)
+    try:
+        return read(path, found)
+    except DataError as problem:
+        raise DataError(f"transfer learns from {files} beside the recordings: {problem}") from problem
 
 
 def static_frames(images: NDArray[Any], shape: Shape, negative: bool = False) -> NDArray[np.float32]:
