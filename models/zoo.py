@@ -67,7 +67,7 @@ METHODS: Mapping[str, Method] = {
             "Caltech101. Here N-MNIST",
             published="N-Caltech101, VGG-SNN: 92.6 % with transfer, 79.7 % without",
             reproduced="3 seeds, 20 / 50 / 100 labelled recordings: events only 60.7 / 74.2 / 80.5 %, the full method "
-            "72.4 / 77.9 / 83.7; it aligns them (CKA 0.4 to 0.6), but plain pre-training wins: 78.8 / 82.7 / 84.5",
+            "71.0 / 79.5 / 82.2; it aligns them (CKA 0.4 to 0.6), but plain pre-training wins: 77.5 / 82.1 / 84.7",
             home="spikeport.models.transfer.recipe",
         ),
         Method(
