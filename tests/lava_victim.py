@@ -14,7 +14,8 @@ from spikeport.errors import BackendError
 
 LONG = 200_000
 """Steps: minutes of running."""
-SHORT = 20
+SHORT = 500
+"""Steps: long enough for a test that looks again and again to see all of Lava's processes."""
 
 
 class Fuse:

@@ -159,7 +159,7 @@ def test_run_that_ends_by_itself_says_how_and_leaves_nothing(mode: str, status: 
         while program.poll() is None and time.monotonic() < deadline:
             now = session_under(program.pid)
             pids, blocks = pids | now, blocks | shared_memory(now)
-            time.sleep(0.1)
+            time.sleep(0.02)
         program.wait(PATIENCE_S)
         said = "" if program.stdout is None else program.stdout.read()
         assert (program.returncode, says in said) == (status, True), said
