@@ -66,8 +66,8 @@ def settings(name: Name, json: options.Json = None) -> None:
 @zoo.command("train")
 def train(
     name: Name,
-    data: DataSet,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; goes on if it was begun there.")],
+    data: DataSet = Path(),
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights, sample order and splits.")] = 0,
     settings: Settings = None,
     target: Annotated[
@@ -174,7 +174,7 @@ def search_skips(
 @zoo.command("reproduce")
 def reproduce_claims(
     name: Name,
-    data: DataSet,
+    data: DataSet = Path(),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the trainings. Default: runs/NAME.")
     ] = None,

@@ -13,7 +13,7 @@ from spikeport.errors import DataError
 from spikeport.models.data import event_sets
 from spikeport.models.data.event_files import aedat4_sensor
 from spikeport.models.data.recordings import Framing
-from spikeport.models.data.samples import Parts
+from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.data.sets import NMNIST_SECONDS, NMNIST_SENSOR, nmnist
 from spikeport.models.data.walk import folders
 
@@ -132,9 +132,13 @@ def _told(found: EventSet, framing: Framing, parts: Parts) -> Parts:
         f"{found.name}: {len(parts.train)} and {len(parts.test)} recordings of {found.classes} classes, {size} pixels "
         f"in frames of {frame}, {framing.steps} steps of {1e3 * framing.seconds / framing.steps:g} ms."
     )
-    said = Finding("recordings", "info", "", text)
-    train, test = (replace(part, findings=(said, *part.findings)) for part in (parts.train, parts.test))
-    return Parts(train, test)
+    said, alike = Finding("recordings", "info", "", text), parts.train.findings == parts.test.findings
+
+    def told(part: Samples, where: str) -> Samples:
+        own = part.findings if alike else (replace(finding, where=where) for finding in part.findings)
+        return replace(part, findings=(said, *own))
+
+    return Parts(told(parts.train, "recordings to learn from"), told(parts.test, "recordings for test"))
 
 
 def recognise(path: Path) -> EventSet:

@@ -10,7 +10,10 @@ from spikeport.errors import DataError
 
 
 def folders(path: Path) -> Iterator[Path]:
-    """``path`` and every folder below it, sorted at each level; one that is reached twice, by a link, comes once."""
+    """``path`` and every folder below it that is not hidden, sorted at each level.
+
+    One that is reached twice, by a link, comes once.
+    """
     seen: set[str] = set()
     for home, inside, _ in os.walk(path, followlinks=True):
         real = os.path.realpath(home)
@@ -18,7 +21,7 @@ def folders(path: Path) -> Iterator[Path]:
             inside.clear()
             continue
         seen.add(real)
-        inside.sort()
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
         yield Path(home)
 
 
