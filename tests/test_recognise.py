@@ -31,6 +31,7 @@ from spikeport.models import zoo
 from spikeport.models.data.photographs import photographs
 from spikeport.models.data.recognise import event_frames, recognise
 from spikeport.models.data.sets import omniglot
+from spikeport.models.data.walk import folders
 from spikeport.models.layers import convolutions
 from spikeport.models.neurons import LIF
 from spikeport.models.skips.recipe import SkipsConfig
@@ -118,7 +119,10 @@ def test_linked_folders_are_looked_into_once(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "root").symlink_to("/")
+    (tmp_path / "data" / "__MACOSX" / "Train" / "0").mkdir(parents=True)
     assert recognise(tmp_path / "data").name == "SHD"
+    assert list(folders(tmp_path / "data")) == [tmp_path / "data", tmp_path / "data" / "link"]
 
 
 def test_annotations_and_hidden_files_are_no_recordings(tmp_path: Path) -> None:
@@ -250,9 +254,9 @@ def test_transfer_takes_photographs_beside_their_recordings(tmp_path: Path) -> N
         trained("transfer", settings, tmp_path, tmp_path / "run")
     for height, name in enumerate(("accordion", "airplanes", "yin_yang"), 1):
         (tmp_path / "101_ObjectCategories" / name).mkdir(parents=True)
-        for index in range(2):
+        for index in (8, 9):
             picture = Image.new("RGB", (120, 30 * height), (0, 200, 40))
-            picture.save(tmp_path / "101_ObjectCategories" / name / f"image_000{index}.jpg")
+            picture.save(tmp_path / "101_ObjectCategories" / name / f"image_{index:04}.jpg")
     read = photographs(tmp_path, ("yin_yang", "accordion"), (180, 240))
     assert read.labels.tolist() == [0, 0, 1, 1]
     assert [int((v > 100).any(1).sum()) for v in read.frames] == [180, 180, 60, 60]
@@ -273,10 +277,23 @@ def test_no_picture_of_a_judged_recording_is_learnt_from(tmp_path: Path) -> None
     assert sorted({int(v.max()) for v in given.frames}) == [10 * index for index in range(20) if index % 10 != 9]
 
 
+def test_pictures_are_told_by_their_numbers(tmp_path: Path) -> None:
+    write_ncaltech(tmp_path / "recordings")
+    for name in ("accordion", "airplanes", "yin_yang"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in (3, 9):
+            Image.new("RGB", (24, 18), (10 * index, 0, 0)).save(tmp_path / "pictures" / name / f"image_{index}.jpg")
+    assert len(static_samples(recognise(tmp_path), tmp_path)) == 3
+    (tmp_path / "pictures" / "airplanes" / "image_9.jpg").rename(tmp_path / "pictures" / "airplanes" / "image_8.jpg")
+    photographs.cache_clear()
+    with pytest.raises(DataError, match=r"airplanes has no picture 9, though there is a recording of it"):
+        static_samples(recognise(tmp_path), tmp_path)
+
+
 def test_classes_without_a_picture_are_named(tmp_path: Path) -> None:
     write_cifar10_dvs(tmp_path / "recordings")
     write_cifar10_images(tmp_path / "pictures")
-    with pytest.raises(DataError, match=r"images=10: none of class \d is among those drawn; draw more"):
+    with pytest.raises(DataError, match=r"images=10 of 150: none of \w+ was drawn; draw more"):
         trained("transfer", SMALL | {"labelled": 20, "images": 10}, tmp_path, tmp_path / "run")
 
 
@@ -290,7 +307,7 @@ def test_network_that_fits_no_core_is_told_before_training(tmp_path: Path) -> No
 
     assert told(layers="vgg-snn") == ["will-not-deploy"]
     assert told(layers="64,p,128,p") == ["will-not-deploy"]
-    assert told(layers="32,p,64,p,64") == []
+    assert told(layers="32,p,64,p,32") == []
     assert told() == []
 
 

@@ -27,6 +27,7 @@ def both_sets(tiny_nmnist: Path, tmp_path: Path) -> Path:
     (folder / "nmnist.npz").write_bytes(tiny_nmnist.read_bytes())
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (90, 28, 28), dtype=np.uint8), np.arange(90) % 10
+    labels[:30] = np.load(tiny_nmnist)["test_labels"]
     np.savez(folder / "mnist.npz", train=images[:5], train_y=labels[:5], test=images, test_y=labels)
     return folder
 
@@ -66,6 +67,24 @@ def test_digits_lie_in_the_middle_of_what_the_event_sensor_saw(both_sets: Path) 
     assert given.frames[:, 3:31, 3:31].any()
     with pytest.raises(DataError, match=r"is one file; give a folder that holds the recordings and mnist\.npz"):
         static_samples(recognise(both_sets), both_sets / "nmnist.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"test_ids": np.arange(30)}, "train_ids must lie below 60001, and test_ids from there on"),
+        ({"test_ids": np.arange(30) + 60_011}, "do not belong to the images in mnist.npz"),
+        ({"test_ids": np.array(["a"] * 30)}, "must be the numbers of MNIST's images"),
+        ({"test_ids": None}, "has no array test_ids"),
+    ],
+)
+def test_images_are_not_used_where_nobody_knows_what_was_recorded(
+    change: dict[str, Any], reason: str, both_sets: Path
+) -> None:
+    arrays = dict(np.load(both_sets / "nmnist.npz")) | change
+    np.savez(both_sets / "nmnist.npz", **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(DataError, match=f"transfer learns from mnist.npz beside the recordings: .*{reason}"):
+        static_samples(recognise(both_sets), both_sets)
 
 
 def test_statistics_of_the_deployed_branch_come_from_events_alone() -> None:

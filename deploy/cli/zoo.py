@@ -89,6 +89,7 @@ def train(
     from spikeport.models.zoo import recipe
 
     check_targets(json)
+    _check_there(data)
     chosen = recipe(name)
     config = read_config(chosen.config, {"seed": seed, **_pairs(settings)})
     run = start_run(output, name, config, data)
@@ -162,9 +163,11 @@ def search_skips(
         raise DataError(f"nothing to search in {name!r}; there is skips")
     check_targets(json)
     home, found = output or Path("runs") / "skips-search", {}
+    if data != "digits":
+        first = asked_for(data, _pairs(settings), target, sampler, goal, seed)
+        tell(samples(RunFolder(home, name, first.config, first.data)).findings)
     for kind in dict.fromkeys((sampler, *(["random"] if random else []))):
         asked = asked_for(data, _pairs(settings), target, kind, goal, seed)
-        tell(samples(RunFolder(home, name, asked.config, asked.data)).findings)
         with progress(f"{kind} search for skips") as report:
             found[kind] = search(asked, home, trials, workers, report)
     record = search_record(found, target, home)
@@ -186,10 +189,18 @@ def reproduce_claims(
     from spikeport.deploy.zoo.reproduction import reproduce
 
     check_targets(json)
+    _check_there(data)
     with status(f"reproducing {name}") as step:
         found = reproduce(name, data, output or Path("runs") / name, _seeds(seeds), step)
     tell(found.findings)
     show(found.as_dict(), found.shown(), json)
+
+
+def _check_there(data: Path) -> None:
+    from spikeport.errors import DataError
+
+    if not data.exists():
+        raise DataError(f"{data}: no such file or folder")
 
 
 def _pairs(settings: list[str] | None) -> dict[str, str]:

@@ -101,12 +101,13 @@ def deploy_run(
 
 def will_not_deploy(run: RunFolder[Any], recipe: Recipe[Any], target: str) -> tuple[Finding, ...]:
     """A warning before training where the network, its weights aside, does not go onto the chip."""
+    profile = load_profile(target)
     if recipe.untrained is None:
         return ()
     network = recipe.untrained(run)
     encoder = codec_for(network, decode=recipe.decoder).encoder
     try:
-        Chain(load_profile(target)).circuit(network, InputCode(unit(encoder), largest(encoder)))
+        Chain(profile).circuit(network, InputCode(unit(encoder), largest(encoder)))
     except (UnsupportedOnChipError, UnsupportedNodeError, DoesNotFitError) as problem:
         text = f"what is trained here will not go onto {target}: {problem}."
         advice = "Change the settings that make the network so large, or train on for its accuracy in floats alone."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -23,7 +24,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 @lru_cache(maxsize=1)
 def photographs(
-    path: Path, names: tuple[str, ...], size: tuple[int, int], without: frozenset[tuple[str, str]] = frozenset()
+    path: Path, names: tuple[str, ...], size: tuple[int, int], without: frozenset[tuple[str, int]] = frozenset()
 ) -> Samples:
     """V channels (N, height, width) uint8 of pictures in one folder per class, at any depth under ``path``.
 
@@ -34,19 +35,18 @@ def photographs(
         path: holds a folder with the folders of the classes.
         names: of the classes, in the order of their labels.
         size: (height, width).
-        without: pictures to leave out, as (class, file name without its suffix).
+        without: pictures to leave out, as (class, number in the file's name).
 
     Raises:
-        DataError: a class has no pictures, or one cannot be read.
+        DataError: a class has no pictures, one cannot be read, or one that is to be left out is not there.
         BackendError: the package Pillow is not installed.
     """
     home, (height, width) = _home(path, names[0]), size
-    found = [
-        (label, picture)
-        for label, name in enumerate(names)
-        for picture in _pictures(home / name)
-        if (name, picture.stem) not in without
-    ]
+    every = [(label, name, picture) for label, name in enumerate(names) for picture in _pictures(home / name)]
+    if missing := sorted(without - {(name, number_of(picture)) for _, name, picture in every}):
+        name, number = missing[0]
+        raise DataError(f"{home / name} has no picture {number}, though there is a recording of it: do names agree?")
+    found = [(label, picture) for label, name, picture in every if (name, number_of(picture)) not in without]
     values = np.zeros((len(found), height, width), np.uint8)
     for value, (_, picture) in zip(values, found, strict=True):
         with _opened(picture) as (opened, tools):
@@ -79,6 +79,12 @@ def characters(home: Path, side: int = 28) -> tuple[NDArray[np.uint8], NDArray[n
     if not homes:
         raise DataError(f"{home} holds no alphabets with folders of characters")
     return images, np.array([f"{folder.parent.name}/{folder.name}" for folder in homes])
+
+
+def number_of(path: Path) -> int:
+    """The number at the end of a file's name, before its suffix; -1 where there is none."""
+    digits = re.search(r"\d+$", path.stem)
+    return int(digits[0]) if digits else -1
 
 
 def _home(path: Path, name: str) -> Path:

@@ -97,8 +97,8 @@ class EventFrames:
 
     def _own_split(self) -> Finding:
         learnt, judged = len(self.parts.train), len(self.parts.test)
-        text = f"{self.source.name}: its division is fixed, {learnt} samples to learn from and {judged} for test."
-        return Finding("own-split", "info", "", f"{text} The setting held_out has no effect.")
+        text = f"{self.source.name}: {learnt} samples to learn from and {judged} for test, whatever held_out may say."
+        return Finding("own-split", "info", "", text)
 
 
 @lru_cache(maxsize=4)
@@ -177,7 +177,7 @@ class _Named:
 
     def is_in(self, home: Path) -> bool:
         """Whether all the marks are there."""
-        return all(any(home.glob(mark)) for mark in self.marks)
+        return all(any(not e.name.startswith(".") for e in home.glob(mark)) for mark in self.marks)
 
 
 def _numbers(classes: int) -> tuple[str, ...]:

@@ -41,8 +41,8 @@ def nmnist(path: Path) -> tuple[Recordings, Recordings]:
     """N-MNIST (Orchard et al. 2015): recordings to train and to test with.
 
     Args:
-        path: an ``.npz`` with ``<part>_events``, ``_offsets`` and ``_labels`` for the parts train and test, or a
-            folder that holds ``nmnist.npz``.
+        path: an ``.npz`` with ``<part>_events``, ``_offsets`` and ``_labels`` for the parts train and test (and, for
+            transfer, ``_ids``: the numbers of MNIST's images), or a folder that holds ``nmnist.npz``.
 
     Raises:
         DataError: not found, or not of that form.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from inspect import getdoc
-from typing import TypedDict
+from typing import Literal, TypedDict, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from spikeport.models.training.config import TrainingConfig
 
@@ -22,12 +25,21 @@ class Setting(TypedDict):
 
 def settings_of(kind: type[TrainingConfig]) -> tuple[Setting, ...]:
     """All settings of a method, its own first; meanings are those of the "Attributes" in its classes' docstrings."""
-    meanings = dict(_meanings(kind))
+    meanings = defaultdict(str, _meanings(kind))
     fields = kind.model_fields
     return tuple(
-        Setting(name=name, default=str(fields[name].default), meaning=meanings.get(name, ""))
+        Setting(name=name, default=_shown(fields[name].default), meaning=meanings[name] + _choices(fields[name]))
         for name in sorted(fields, key=lambda name: name in TrainingConfig.model_fields)
     )
+
+
+def _shown(default: object) -> str:
+    return '""' if default == "" else str(default)
+
+
+def _choices(field: FieldInfo) -> str:
+    given = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    return f" One of {', '.join(map(str, given))}." if given else ""
 
 
 def _meanings(kind: type[TrainingConfig]) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.run_folder import RunFolder
 from spikeport.models.transfer.losses import alignment_losses, linear_cka, sliding_probability, step_losses
 from spikeport.models.transfer.net import VTH, TransferNet, neuron, small_body
-from spikeport.models.transfer.static import static_frames, static_samples
+from spikeport.models.transfer.static import check_known, static_frames, static_samples
 
 COARSE: Mapping[str, int] = {"CIFAR10-DVS": 8, "N-Caltech101": 12}
 """Usual pooling of large sensors here: what the last layer of the small body hears has to fit a core."""
@@ -42,6 +42,8 @@ class TransferConfig(LayeredConfig):
 
     Attributes:
         epochs: batches, not passes over the data.
+        pool: pixels a side that become one; None: as is usual for the set, and without layers 8 for CIFAR10-DVS and 12
+            for N-Caltech101.
         mode: "event": the labelled recordings alone. "finetune": half of the batches static images, then the
             recordings. "joint": both at once. "full": the paper's method.
         labelled: event recordings to learn from, equally many per class.
@@ -85,8 +87,9 @@ def samples(run: RunFolder[TransferConfig]) -> Parts:
 
 def events(run: RunFolder[TransferConfig]) -> EventFrames:
     """The recordings in frames."""
-    config = run.config
-    usual = None if config.layers else COARSE.get(recognise(run.data).name)
+    config, found = run.config, recognise(run.data)
+    check_known(found)
+    usual = None if config.layers else COARSE.get(found.name)
     return event_frames(run.data, config.steps, config.pool or usual, config.seconds)
 
 
@@ -126,7 +129,8 @@ def _given(run: RunFolder[TransferConfig]) -> _Given:
     frames, labels = learnt.tensors()
     of_class = tuple(torch.from_numpy(np.flatnonzero(pictures.labels == c)) for c in range(recordings.source.classes))
     if missing := [c for c, rows in enumerate(of_class) if not len(rows)]:
-        raise DataError(f"images={run.config.images}: none of class {missing[0]} is among those drawn; draw more")
+        drawn_of = f"images={run.config.images} of {len(everything)}"
+        raise DataError(f"{drawn_of}: none of {recordings.source.names[missing[0]]} was drawn; draw more")
     images = static_frames(pictures.frames, recordings.shape, run.config.negative)
     return _Given(frames, labels, torch.from_numpy(images), of_class)
 

@@ -15,7 +15,7 @@ from spikeport.converters.network import Shape
 from spikeport.errors import DataError
 from spikeport.models.data.event_sets import TENTH, recordings_in
 from spikeport.models.data.npz import Archive
-from spikeport.models.data.photographs import photographs
+from spikeport.models.data.photographs import number_of, photographs
 from spikeport.models.data.recognise import EventSet
 from spikeport.models.data.samples import Samples
 from spikeport.models.data.sets import array, cifar10, find, mnist
@@ -33,12 +33,27 @@ def _digits(path: Path, found: EventSet) -> Samples:
     was recorded from here.
     """
     read = mnist(find(path, "mnist.npz"))
-    chosen = read.train if found.own_split else read.test.take(_never_recorded(found.home, len(read.test)))
+    chosen = read.train if found.own_split else read.test.take(_never_recorded(found.home, read.test.labels))
     return Samples(np.pad(chosen.frames, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))), chosen.labels)
 
 
-def _never_recorded(archive: Path, images: int) -> NDArray[np.int64]:
-    return np.setdiff1d(np.arange(images), array(Archive(archive), "test_ids") - FIRST_TEST)
+def _never_recorded(path: Path, digits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the images for test, of classes ``digits``, that no recording in the archive was made from.
+
+    Raises:
+        DataError: the archive does not say what its recordings were made from, or MNIST's file is in another order.
+    """
+    archive = Archive(path)
+    learnt, judged, labels = (array(archive, name) for name in ("train_ids", "test_ids", "test_labels"))
+    if not (learnt.dtype.kind == judged.dtype.kind == "i" and learnt.min() > 0 and judged.max() < FIRST_TEST + 10_000):
+        raise DataError(f"{path}: train_ids and test_ids must be the numbers of MNIST's images, 1 to 70,000")
+    if learnt.max() >= FIRST_TEST or judged.min() < FIRST_TEST:
+        raise DataError(f"{path}: train_ids must lie below {FIRST_TEST}, and test_ids from there on")
+    recorded = judged - FIRST_TEST
+    known = recorded < len(digits)
+    if (digits[recorded[known]] != labels[known]).any():
+        raise DataError(f"{path}: its test_ids do not belong to the images in mnist.npz, whose digits are others")
+    return np.setdiff1d(np.arange(len(digits)), recorded)
 
 
 def _pictures(path: Path, _found: EventSet) -> Samples:
@@ -48,13 +63,17 @@ def _pictures(path: Path, _found: EventSet) -> Samples:
 
 
 def _objects(path: Path, found: EventSet) -> Samples:
-    """Caltech101's photographs that no judged recording was made from: N-Caltech101 kept their file names."""
-    judged = {
-        (name, recording.stem)
+    """Caltech101's photographs that no judged recording was made from; N-Caltech101 kept the numbers in their names.
+
+    Raises:
+        DataError: a judged recording has no picture of its number.
+    """
+    judged = frozenset(
+        (name, number_of(recording))
         for name in found.names
         for recording in recordings_in(found.home / name)[TENTH - 1 :: TENTH]
-    }
-    return photographs(path, found.names, (found.sensor[1], found.sensor[2]), frozenset(judged))
+    )
+    return photographs(path, found.names, (found.sensor[1], found.sensor[2]), judged)
 
 
 IMAGES: Mapping[str, tuple[str, Callable[[Path, EventSet], Samples]]] = {
@@ -65,6 +84,12 @@ IMAGES: Mapping[str, tuple[str, Callable[[Path, EventSet], Samples]]] = {
 """By the name of the recordings: what their images come as, and who reads them as V channels (N, H, W), uint8."""
 
 
+def check_known(found: EventSet) -> None:
+    """Raises DataError where no images are known that go with these recordings."""
+    if found.name not in IMAGES:
+        raise DataError(f"no static images are known that go with {found.name}; there are for {', '.join(IMAGES)}")
+
+
 def static_samples(found: EventSet, path: Path) -> Samples:
     """Images (N, H, W) uint8 with the classes of ``found``, from the folder ``path`` that holds both.
 
@@ -73,8 +98,7 @@ def static_samples(found: EventSet, path: Path) -> Samples:
     Raises:
         DataError: no images are known that go with these recordings, or there are none in ``path``.
     """
-    if found.name not in IMAGES:
-        raise DataError(f"no static images are known that go with {found.name}; there are for {', '.join(IMAGES)}")
+    check_known(found)
     files, read = IMAGES[found.name]
     if path.is_file():
         raise DataError(f"{path} is one file; give a folder that holds the recordings and {files} as well")
