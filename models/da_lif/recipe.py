@@ -39,7 +39,8 @@ class DALIFConfig(LayeredConfig):
 
     Attributes:
         neuron: "lif" takes ``decay`` and ``gain`` as they are, the others learn theirs.
-        decay, gain: what past and input are multiplied with; where learnt, they start there.
+        decay: what the past is multiplied with; where learnt, it starts there.
+        gain: what the input is multiplied with; where learnt, it starts there.
         steps: T, time steps per sample.
         late: events fill only the first half of the steps, and the decision falls in the last step.
         hidden: neurons of each of the two dense layers, where ``layers`` does not say otherwise.

@@ -43,14 +43,17 @@ class MetaConfig(TrainingConfig):
         mode: "anil": the inner loop adapts the head; "maml", "maml-first-order": everything; "supervised": a body
             trained to tell all classes apart; "random": a body that learnt nothing.
         set: "omniglot" or "double-digits" (pairs of N-MNIST recordings).
-        way, shots, queries: size of an episode.
+        way: classes of an episode.
+        shots: samples of each class to adapt to.
+        queries: samples of each class to be asked about.
         held_back: whether the classes that settings are chosen on are kept from learning.
         tasks: episodes behind one outer step; the mean of their losses is the outer loss.
         outer_steps: per epoch. A supervised step sees as many images as an outer step does.
         inner_steps: gradient steps on the support samples.
         inner_rate: learning rate of these steps at the start; it is learnt.
         steps: T, time steps per sample.
-        first, second: channels of the two convolutions.
+        first: channels of the first convolution.
+        second: channels of the second convolution.
         slope: of the surrogate derivative.
         gain: multiplies torch's initial convolution weights, which are too small to make these neurons fire.
     """

@@ -49,9 +49,12 @@ class SkipsConfig(EventConfig):
         data_set: "digits" come with scikit-learn and need no file; "events" are read from the data given.
         steps: T, time steps per sample.
         layer: what the blocks consist of.
-        matrix: skips, as `spikeport.models.skips.matrix.parse_matrices` reads them; "" for ``kind`` and ``n_skip``.
-        kind, n_skip: that many skips of one kind at every layer, where there are as many layers before it.
-        blocks, depth: blocks, with pooling between them, and layers of each; a given matrix must agree.
+        matrix: skips, 1 concatenated and 2 added: row i is what leaves layer i, "/" between rows, "," between blocks;
+            "" for ``kind`` and ``n_skip``.
+        kind: of the skips where there is no matrix: concatenated (dsc) or added (asc).
+        n_skip: how many at every layer that has as many layers before it, where there is no matrix.
+        blocks: of layers, with pooling between them; a given matrix must agree.
+        depth: layers of each block; a given matrix must agree.
         width: neurons or channels of each layer.
         decay: of all neurons.
         held_out: samples for test, drawn by ``seed`` where the set has no parts of its own.
