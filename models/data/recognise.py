@@ -92,13 +92,7 @@ class EventFrames:
         """
         if not self.source.own_split:
             return self.parts.mixed(seed, held_out)
-        parts = self.parts.shuffled(seed)
-        return replace(parts, test=replace(parts.test, findings=(*parts.test.findings, self._own_split())))
-
-    def _own_split(self) -> Finding:
-        learnt, judged = len(self.parts.train), len(self.parts.test)
-        text = f"{self.source.name}: {learnt} samples to learn from and {judged} for test, whatever held_out may say."
-        return Finding("own-split", "info", "", text)
+        return self.parts.shuffled(seed)
 
 
 @lru_cache(maxsize=4)
@@ -128,9 +122,11 @@ def event_frames(path: Path, steps: int, pool: int | None = None, seconds: float
 def _told(found: EventSet, framing: Framing, parts: Parts) -> Parts:
     """With a finding that says what was found and what was made of it."""
     size, frame = (" x ".join(map(str, shape)) for shape in (found.sensor, parts.train.frames.shape[2:]))
+    divided = "as the set divides them" if found.own_split else "put together and divided by the seed"
     text = (
-        f"{found.name}: {len(parts.train)} and {len(parts.test)} recordings of {found.classes} classes, {size} pixels "
-        f"in frames of {frame}, {framing.steps} steps of {1e3 * framing.seconds / framing.steps:g} ms."
+        f"{found.name}: {len(parts.train)} recordings to learn from and {len(parts.test)} for test, {divided}; "
+        f"{found.classes} classes, {size} pixels in frames of {frame}, {framing.steps} steps of "
+        f"{1e3 * framing.seconds / framing.steps:g} ms."
     )
     said, alike = Finding("recordings", "info", "", text), parts.train.findings == parts.test.findings
 
