@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod
+from typing import TypeAlias
 
 from torch import nn
 
@@ -11,12 +12,14 @@ from spikeport.converters.network import Shape
 from spikeport.errors import DataError
 from spikeport.models.neurons import SteppedNeuron
 
+Body: TypeAlias = tuple[dict[str, nn.Module], int]
+"""Layers by name, and how many values they give."""
 POOL = "p"
 KNOWN: Mapping[str, str] = {"vgg-snn": "64,128,p,256,256,p,512,512,p,512,512,p"}
 """Bodies with a name: that for event recordings (2 x 48 x 48) in SEENN and in static-to-event transfer."""
 
 
-def convolutions(text: str, shape: Shape, neurons: Callable[[], SteppedNeuron]) -> tuple[dict[str, nn.Module], int]:
+def convolutions(text: str, shape: Shape, neurons: Callable[[], SteppedNeuron]) -> Body:
     """Layers by name, a flatten at their end, and how many values it gives.
 
     Args:

@@ -14,7 +14,7 @@ from spikeport.errors import DoesNotFitError
 
 Edges = tuple[int, ...]
 
-_ADVICE = {
+ADVICE = {
     "neurons": "make the layer's neuron model cheaper or choose a chip with larger cores",
     "synaptic memory": "prune the layer, use fewer weight bits, or avoid split weights",
     "fan-in axons": "pool, stride or prune what the layer listens to",
@@ -126,7 +126,7 @@ def _refuse_neuron(loads: Loads, index: int) -> None:
     name, use = max(usage.items(), key=lambda item: item[1].used / item[1].limit)
     raise DoesNotFitError(
         f"layer {loads.population.name}: its neuron {index} alone needs {use.used} {use.unit} ({name}), "
-        f"a core of {loads.profile.name} has {use.limit}; {_ADVICE[name]}"
+        f"a core of {loads.profile.name} has {use.limit}; {ADVICE[name]}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spikeport.converters.circuit import Circuit, ConvMap, DenseMap, FloatMap
 from spikeport.converters.connectivity import axis_reach
+from spikeport.converters.passes.cut import ADVICE
 from spikeport.errors import DoesNotFitError
 from spikeport.hw_profiles.profile import Profile
 
@@ -23,7 +24,7 @@ def check_fan_in(circuit: Circuit, profile: Profile) -> None:
         if (axons := sum(heard.values())) > limit:
             raise DoesNotFitError(
                 f"layer {name}: one of its neurons needs {axons} axons (fan-in axons), a core of {profile.name} has "
-                f"{limit}; pool, stride or prune what the layer listens to"
+                f"{limit}; {ADVICE['fan-in axons']}"
             )
 
 

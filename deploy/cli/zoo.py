@@ -154,7 +154,7 @@ def search_skips(
     """Search for skip connections: train, deploy and price candidates; show the best and the Pareto front."""
     from spikeport.deploy.cli.output import check_targets, progress, show, tell
     from spikeport.deploy.zoo.skips_record import search_record, search_tables
-    from spikeport.deploy.zoo.skips_search import asked_for, search
+    from spikeport.deploy.zoo.skips_search import DIGITS, asked_for, search
     from spikeport.errors import DataError
     from spikeport.models.skips.recipe import samples
     from spikeport.models.training.run_folder import RunFolder
@@ -163,7 +163,7 @@ def search_skips(
         raise DataError(f"nothing to search in {name!r}; there is skips")
     check_targets(json)
     home, found = output or Path("runs") / "skips-search", {}
-    if data != "digits":
+    if data != DIGITS:
         first = asked_for(data, _pairs(settings), target, sampler, goal, seed)
         tell(samples(RunFolder(home, name, first.config, first.data)).findings)
     for kind in dict.fromkeys((sampler, *(["random"] if random else []))):

@@ -16,7 +16,7 @@ from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import PRICES, Deployed, deploy_run, float_classes
 from spikeport.deploy.zoo.lava_check import lava_claim
-from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
+from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, known_mean, trained
 from spikeport.models.da_lif.recipe import DALIFConfig, samples
 from spikeport.models.da_lif.recipe import trained as trained_module
 from spikeport.models.data.recognise import recognise
@@ -206,15 +206,10 @@ def _energy_table(results: Mapping[str, Mapping[str, Sequence[Result]]]) -> Resu
                 ("8 bits", [r.chip for r in found[variant]]),
                 ("split", [r.fine for r in found[variant]]),
             ):
-                energy = {name: si(_mean_energy(chips, name), "J") for name in PRICES}
+                energy = {name: si(known_mean([chip.energy_j[name] for chip in chips]), "J") for name in PRICES}
                 rows.append({"task": task, "variant": variant, "weights": how, **energy})
     heads = {"task": "task", "variant": "neurons", "weights": "weights", **{n: f"at {n} prices" for n in PRICES}}
     return ResultTable("energy per sample", heads, tuple(rows))
-
-
-def _mean_energy(chips: Sequence[Chip], prices: str) -> float | None:
-    known = [energy for chip in chips if (energy := chip.energy_j[prices]) is not None]
-    return float(np.mean(known)) if len(known) == len(chips) else None
 
 
 def _mean(results: Sequence[Result]) -> float:

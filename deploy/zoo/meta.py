@@ -28,7 +28,7 @@ from spikeport.deploy.zoo.few_shot import (
 )
 from spikeport.deploy.zoo.lava_check import lava_claim
 from spikeport.deploy.zoo.meta_choice import PASSES, QUERIES, SHOTS, Choice, choose
-from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
+from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, known_mean, trained
 from spikeport.models.meta.episodes import Episodes, Task, draw_episodes
 from spikeport.models.meta.full_loop import full_accuracy
 from spikeport.models.meta.recipe import MetaConfig, features_of, split
@@ -233,8 +233,7 @@ def _energy_table(found: Sequence[Seed], title: str) -> ResultTable:
     presented = {k: float(np.mean([s.costs[k].presentations for s in found])) / EPISODES for k in SHOTS}
     rows = []
     for name in PRICES:
-        known = [s.energy_j[name] for s in found]
-        each = None if None in known else float(np.mean([e or 0.0 for e in known]))
+        each = known_mean([s.energy_j[name] for s in found])
         episodes = {f"{k}": si(None if each is None else each * presented[k], "J") for k in SHOTS}
         rows.append({"prices": name, "each": si(each, "J"), **episodes})
     heads = {"prices": "prices of", "each": "one presentation", **{f"{k}": f"adaptation, {k}-shot" for k in SHOTS}}

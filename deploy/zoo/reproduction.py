@@ -54,6 +54,12 @@ class Spread:
         return f"{100 * self.mean:.1f}{spread} %"
 
 
+def known_mean(values: Sequence[float | None]) -> float | None:
+    """The mean of energies or times; None where a price was missing for one."""
+    known = [value for value in values if value is not None]
+    return mean(known) if len(known) == len(values) else None
+
+
 @dataclass(frozen=True)
 class ResultTable:
     """``heads``: key of a row to its heading. Cells: text, numbers, or a `Spread` of shares, shown in per cent."""

@@ -18,7 +18,7 @@ from spikeport.deploy.early_exit import EarlyExit, GivenSteps, Readings, Rule, c
 from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import CALIBRATION, PRICES, Deployed, deploy_run
 from spikeport.deploy.zoo.lava_check import lava_claim
-from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
+from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, known_mean, trained
 from spikeport.hw_profiles.profile import load_profile
 from spikeport.models.data.samples import Samples
 from spikeport.models.seenn.recipe import (
@@ -188,17 +188,12 @@ def _cost_table(found: Sequence[Seed]) -> ResultTable:
     rows = []
     for rule in found[0].points:
         costs = {name: [seed.costs[rule][name] for seed in found] for name in PRICES}
-        energy = {f"{name} energy": _mean([c.energy_j for c in each], "J") for name, each in costs.items()}
-        latency = {f"{name} latency": _mean([c.latency_s for c in each], "s") for name, each in costs.items()}
+        energy = {f"{name} energy": si(known_mean([c.energy_j for c in each]), "J") for name, each in costs.items()}
+        latency = {f"{name} latency": si(known_mean([c.latency_s for c in each]), "s") for name, each in costs.items()}
         rows.append({"rule": rule, **energy, **latency})
     heads = {f"{name} {what}": f"{what} at {name} prices" for what in ("energy", "latency") for name in PRICES}
     title = "cost of a sample, drain included; SEENN-II without its policy on the host"
     return ResultTable(title, {"rule": "rule", **heads}, tuple(rows))
-
-
-def _mean(values: Sequence[float | None], unit: str) -> str:
-    known = [value for value in values if value is not None]
-    return si(float(np.mean(known)) if len(known) == len(values) else None, unit)
 
 
 def _times(found: Sequence[Seed]) -> ResultTable:

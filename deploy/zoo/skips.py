@@ -14,7 +14,7 @@ from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import PRICES, deploy_run
 from spikeport.deploy.zoo.lava_check import lava_claim
-from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step
+from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, known_mean
 from spikeport.deploy.zoo.skips_record import TRIED_HEADS, front_table, tried_row
 from spikeport.deploy.zoo.skips_search import Search, search
 from spikeport.deploy.zoo.skips_sweep import (
@@ -122,16 +122,11 @@ def _sweep_row(variant: str, results: Sequence[Result]) -> dict[str, Any]:
         "rate": Spread(tuple(r.figures["rate"] for r in results)),
         "parameters": f"{results[0].figures['parameters']:,.0f}",
         "cores": max(r.cores for r in results),
-        "step": si(_mean([r.step_s for r in results]), "s"),
-        **{name: si(_mean([r.energy_j[name] for r in results]), "J") for name in PRICES},
+        "step": si(known_mean([r.step_s for r in results]), "s"),
+        **{name: si(known_mean([r.energy_j[name] for r in results]), "J") for name in PRICES},
         "changed": Spread(tuple(r.timing.changed / r.timing.logits for r in results)),
         "undelayed": Spread(tuple(r.timing.undelayed for r in results)),
     }
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _search_table(searches: Searches) -> ResultTable:

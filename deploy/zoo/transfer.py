@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.deploy.deployment import Deployment
 from spikeport.deploy.report.tables import si
 from spikeport.deploy.zoo.deployed import PRICES, Deployed, deploy_run
 from spikeport.deploy.zoo.lava_check import lava_claim
-from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, trained
+from spikeport.deploy.zoo.reproduction import Claim, Reproduction, ResultTable, Spread, Step, known_mean, trained
 from spikeport.models.data.recognise import recognise
 from spikeport.models.transfer.recipe import events, samples
 
@@ -102,16 +101,14 @@ def _table(title: str, found: Mapping[str, Sequence[Result]]) -> ResultTable:
 
 def _energy(results: Results) -> ResultTable:
     rows = [
-        {"condition": condition, **{name: _mean_energy(found["full"], name) for name in PRICES}}
+        {
+            "condition": condition,
+            **{name: si(known_mean([r.energy_j[name] for r in found["full"]]), "J") for name in PRICES},
+        }
         for condition, found in results.items()
     ]
     heads = {"condition": "labelled", **{name: f"at {name} prices" for name in PRICES}}
     return ResultTable("energy per sample, full method", heads, tuple(rows))
-
-
-def _mean_energy(results: Sequence[Result], prices: str) -> str:
-    known = [r.energy_j[prices] for r in results]
-    return si(None if None in known else float(np.mean([e or 0.0 for e in known])), "J")
 
 
 def _claims(results: Results) -> Iterator[Claim]:

@@ -19,7 +19,7 @@ from spikeport.models.batch_norm import without_batch_norm
 from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.export import to_network
-from spikeport.models.layers import convolutions
+from spikeport.models.layers import Body, convolutions
 from spikeport.models.network import neurons_of
 from spikeport.models.neurons import DALIF, LIF, PLIF, Integrator, PerStepDALIF, SteppedNeuron
 from spikeport.models.recipe import Recipe
@@ -92,7 +92,7 @@ def build(config: DALIFConfig, shape: Shape, classes: int) -> nn.Module:
     return net
 
 
-def _dense(config: DALIFConfig, shape: Shape, neurons: Callable[[], SteppedNeuron]) -> tuple[dict[str, nn.Module], int]:
+def _dense(config: DALIFConfig, shape: Shape, neurons: Callable[[], SteppedNeuron]) -> Body:
     layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     for number, size in ((1, torch.Size(shape).numel()), (2, config.hidden)):
         layers[f"fc{number}"] = nn.Linear(size, config.hidden, bias=False)

@@ -137,6 +137,7 @@ def _told(found: EventSet, framing: Framing, parts: Parts) -> Parts:
     return Parts(told(parts.train, "recordings to learn from"), told(parts.test, "recordings for test"))
 
 
+@lru_cache(maxsize=4)
 def recognise(path: Path) -> EventSet:
     """The set of event recordings at ``path``, told by what lies there, not by its name.
 

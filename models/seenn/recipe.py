@@ -18,7 +18,7 @@ from spikeport.models.batch_norm import without_batch_norm
 from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.export import to_network
-from spikeport.models.layers import convolutions
+from spikeport.models.layers import Body, convolutions
 from spikeport.models.neurons import LIF, Integrator
 from spikeport.models.recipe import Recipe
 from spikeport.models.seenn.policy import Policy, policy_losses, read_policy
@@ -82,7 +82,7 @@ def _neurons() -> LIF:
     return LIF(0.5, 1.0, surrogate=Triangle())
 
 
-def _dense(config: SEENNConfig, shape: Shape) -> tuple[dict[str, nn.Module], int]:
+def _dense(config: SEENNConfig, shape: Shape) -> Body:
     fc = nn.Linear(torch.Size(shape).numel(), config.hidden)
     return {"flatten": nn.Flatten(), "fc": fc, "lif": _neurons()}, config.hidden
 

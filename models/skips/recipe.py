@@ -20,14 +20,13 @@ from spikeport.models.data.recognise import EventFrames, event_frames
 from spikeport.models.data.samples import Parts, Samples
 from spikeport.models.digits import load_test, load_train
 from spikeport.models.export import to_network
-from spikeport.models.network import neurons_of, over_time, spikes_of
 from spikeport.models.neurons import LIF, Integrator
 from spikeport.models.recipe import Recipe
 from spikeport.models.skips.blocks import LayerKind, SkipBlock
 from spikeport.models.skips.matrix import Kind, SkipMatrix, parse_matrices, regular
 from spikeport.models.training.checkpoint import read_checkpoint
 from spikeport.models.training.config import EventConfig
-from spikeport.models.training.evaluate import BATCH, accuracy
+from spikeport.models.training.evaluate import accuracy, mean_rate
 from spikeport.models.training.fit import Figures, Watch, fit
 from spikeport.models.training.losses import batch_losses, batches_of, last_loss
 from spikeport.models.training.run_folder import RunFolder
@@ -170,27 +169,13 @@ def train(run: RunFolder[SkipsConfig], watch: Watch) -> Figures:
     return {
         "accuracy": accuracy(net, parts.test, "membrane-last"),
         "validation": accuracy(net, validation, "membrane-last"),
-        "rate": mean_rate(net, validation),
+        "rate": mean_rate(net, validation.frames),
         "parameters": float(sum(p.numel() for p in without_batch_norm(net).parameters())),
     }
 
 
 def _new(run: RunFolder[SkipsConfig]) -> nn.Module:
     return build(run.config, *_form(run))
-
-
-def mean_rate(net: nn.Module, judged: Samples) -> float:
-    """Spikes per neuron and step over all spiking layers: the paper's second objective."""
-    net.eval()
-    spikes = places = 0
-    with torch.no_grad(), spikes_of(net) as seen:
-        for rows in torch.split(torch.arange(len(judged)), BATCH):
-            over_time(net, judged.tensors(rows)[0])
-            for name, neuron in neurons_of(net):
-                if neuron.spiking:
-                    spikes += int(seen[name].sum(dtype=torch.int64))
-                    places += seen[name].numel()
-    return spikes / places
 
 
 def trained(run: RunFolder[SkipsConfig]) -> nn.Module:

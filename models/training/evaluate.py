@@ -37,13 +37,22 @@ def accuracy(net: nn.Module, samples: Samples, score: Score = "count") -> float:
 
 def firing_rates(net: nn.Module, frames: NDArray[Any]) -> dict[str, float]:
     """Spikes per neuron and step of every spiking layer, by name, on frames (B, T, *shape)."""
+    return {name: spikes / places for name, (spikes, places) in _spike_counts(net, frames).items()}
+
+
+def mean_rate(net: nn.Module, frames: NDArray[Any]) -> float:
+    """Spikes per neuron and step over all spiking layers, on frames (B, T, *shape)."""
+    spikes, places = map(sum, zip(*_spike_counts(net, frames).values(), strict=True))
+    return spikes / places
+
+
+def _spike_counts(net: nn.Module, frames: NDArray[Any]) -> dict[str, tuple[int, int]]:
+    """Of every spiking layer its spikes, and how many there could have been."""
     net.eval()
-    spiking = [name for name, neuron in neurons_of(net) if neuron.spiking]
-    spikes, places = dict.fromkeys(spiking, 0.0), dict.fromkeys(spiking, 0)
+    counts = {name: (0, 0) for name, neuron in neurons_of(net) if neuron.spiking}
     with torch.no_grad(), spikes_of(net) as seen:
         for first in range(0, len(frames), BATCH):
             over_time(net, torch.from_numpy(frames[first : first + BATCH].astype(np.float32)))
-            for name in spiking:
-                spikes[name] += float(seen[name].double().sum())
-                places[name] += seen[name].numel()
-    return {name: spikes[name] / places[name] for name in spiking}
+            for name, (spikes, places) in counts.items():
+                counts[name] = (spikes + int(seen[name].sum(dtype=torch.int64)), places + seen[name].numel())
+    return counts

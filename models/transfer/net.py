@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import torch
 from torch import Tensor, nn
 
 from spikeport.converters.network import Shape
 from spikeport.errors import DataError
+from spikeport.models.layers import Body
 from spikeport.models.network import over_time
 from spikeport.models.neurons import LIF, Integrator
 from spikeport.models.surrogate import Triangle
 
-Body: TypeAlias = tuple[dict[str, nn.Module], int]
 VTH = 0.5
 
 
@@ -48,7 +46,7 @@ def small_body(shape: Shape, channels: int) -> Body:
 class TransferNet(nn.Module):
     """A body of convolutions, a dense layer of ``hidden`` neurons, and two heads.
 
-    ``body``: layers by name, and how many values they give. ``eta`` (T,): the learnt coefficients of the alignment,
+    ``eta`` (T,): the learnt coefficients of the alignment,
     which start at 1.
     """
 
