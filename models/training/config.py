@@ -55,7 +55,7 @@ class LayeredConfig(EventConfig):
     """A training whose network may be as large as the papers'.
 
     Attributes:
-        layers: convolutions in place of the method's own small body, for example "64,128,p,256,p" or "vgg-snn" for that
+        layers: convolutions in place of the method's own small body, for example "32,p,64,p,32" or "vgg-snn" for that
             of the papers (`spikeport.models.layers.convolutions`).
     """
 
